@@ -111,7 +111,9 @@ pub enum AddressError {
     #[error("the address of a server begins with https://")]
     Scheme,
     /// Plain `http` to another machine.
-    #[error("plain http would let everybody on the way read and change what is sent; use https (http works for this machine only)")]
+    #[error(
+        "plain http would let everybody on the way read and change what is sent; use https (http works for this machine only)"
+    )]
     NotEncrypted,
     /// A user name or a password inside.
     #[error("the address must not contain a user name or a password")]

@@ -17,6 +17,9 @@ pub enum ConfigError {
     /// An API key of no bytes, with which anybody can sign.
     #[error("the API key is empty; answers signed with it could come from anybody")]
     EmptyApiKey,
+    /// A token that cannot stand in a header.
+    #[error("the token cannot be sent: it holds characters that no token has")]
+    Token,
     /// A time limit of zero, in which nothing can be answered.
     #[error("a time limit must be greater than zero")]
     NoTime,

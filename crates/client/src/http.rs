@@ -45,7 +45,8 @@ pub(crate) fn client(servers: &[ServerUrl], ca_file: Option<&Path>) -> Result<re
 /// rest of the process chose.
 fn tls(encrypted: bool, extra: Vec<CertificateDer<'static>>) -> Result<ClientConfig, ConfigError> {
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     if !encrypted {
         // No certificate will be looked at, and a small machine may have none to load.
         return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
@@ -55,7 +56,8 @@ fn tls(encrypted: bool, extra: Vec<CertificateDer<'static>>) -> Result<ClientCon
 }
 
 fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let text = fs::read(path).map_err(|source| ConfigError::ReadAuthorities { path: path.to_owned(), source })?;
+    let text =
+        fs::read(path).map_err(|source| ConfigError::ReadAuthorities { path: path.to_owned(), source })?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

@@ -48,6 +48,7 @@
 //! address, as the protocol wants it, so no error of this crate repeats that query.
 
 mod address;
+pub mod api;
 mod config;
 mod http;
 pub mod validation;

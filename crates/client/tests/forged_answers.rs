@@ -173,7 +173,8 @@ async fn replays_are_bound_to_the_request_too() {
 async fn a_second_status_line() {
     let result = judge(|request| format!("status=BAD_OTP\r\n{}", answer(request, Status::Ok))).await;
     refused(result, malformed(ResponseError::Repeated));
-    let result = judge(|request| answer(request, Status::BadOtp).replace("\r\n\r\n", "\r\nstatus=OK\r\n\r\n")).await;
+    let result =
+        judge(|request| answer(request, Status::BadOtp).replace("\r\n\r\n", "\r\nstatus=OK\r\n\r\n")).await;
     refused(result, malformed(ResponseError::Repeated));
 }
 
@@ -194,7 +195,8 @@ async fn no_status() {
 #[tokio::test]
 async fn an_http_error_with_a_right_body() {
     for status in [500, 503, 400, 404, 201, 204] {
-        let server = Fake::start(move |request| Reaction::Say(http(status, "", &answer(&request, Status::Ok)))).await;
+        let server =
+            Fake::start(move |request| Reaction::Say(http(status, "", &answer(&request, Status::Ok)))).await;
         let error = client([server.url]).verify(OTP).await.expect_err("HTTP error accepted");
         let [failure] = error.failures() else { panic!("{error:?}") };
         assert!(matches!(failure.cause, FailureCause::HttpStatus(found) if found == status), "{failure:?}");
@@ -207,7 +209,8 @@ async fn an_http_error_with_a_right_body() {
 async fn redirects_are_not_followed() {
     let target = Fake::honest(Status::Ok).await;
     let location = format!("Location: {}\r\n", target.url);
-    let server = Fake::start(move |request| Reaction::Say(http(302, &location, &answer(&request, Status::Ok)))).await;
+    let server =
+        Fake::start(move |request| Reaction::Say(http(302, &location, &answer(&request, Status::Ok)))).await;
     refused(client([server.url]).verify(OTP).await, |cause| matches!(cause, FailureCause::HttpStatus(302)));
     assert_eq!(target.connections(), 0);
 }
@@ -235,8 +238,10 @@ async fn ten_megabytes() {
 
 #[tokio::test]
 async fn slow_loris() {
-    let server =
-        Fake::start(|request| Reaction::Trickle(Duration::from_millis(100), http_ok(&answer(&request, Status::Ok)))).await;
+    let server = Fake::start(|request| {
+        Reaction::Trickle(Duration::from_millis(100), http_ok(&answer(&request, Status::Ok)))
+    })
+    .await;
     let start = Instant::now();
     let settings = settings([server.url]).deadline(Duration::from_secs(1));
     let error = settings.build().unwrap().verify(OTP).await.unwrap_err();

@@ -22,8 +22,7 @@ async fn one_dead_one_slow_one_forged() {
     let forged = Fake::body(|_| "h=AAAA\r\nstatus=BAD_OTP\r\n".into()).await;
     let hanging = Fake::start(|_| Reaction::Hang).await;
     for delay in [Duration::ZERO, Duration::from_millis(50)] {
-        let servers =
-            [Fake::dead().await, hanging.url.clone(), forged.url.clone(), slow_server.url.clone()];
+        let servers = [Fake::dead().await, hanging.url.clone(), forged.url.clone(), slow_server.url.clone()];
         let start = Instant::now();
         let verdict = settings(servers).hedge_delay(delay).build().unwrap().verify(OTP).await.unwrap();
         assert!(verdict.is_valid());
@@ -113,7 +112,8 @@ async fn a_repetition_says_more_than_a_failure() {
 
 #[tokio::test]
 async fn all_dead() {
-    let error = client([Fake::dead().await, Fake::dead().await, Fake::dead().await]).verify(OTP).await.unwrap_err();
+    let error =
+        client([Fake::dead().await, Fake::dead().await, Fake::dead().await]).verify(OTP).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)) && error.is_unreachable(), "{error:?}");
     assert_eq!(error.failures().len(), 3);
 }
@@ -136,7 +136,8 @@ async fn the_deadline_is_kept() {
     assert!(matches!(error, Error::Deadline { .. }) && error.is_unreachable(), "{error:?}");
     assert!(start.elapsed() >= limit && start.elapsed() < Duration::from_secs(15));
     // What one server could say is told when the time is up.
-    let client = settings([hanging.url, undecided.url]).hedge_delay(Duration::ZERO).deadline(limit).build().unwrap();
+    let client =
+        settings([hanging.url, undecided.url]).hedge_delay(Duration::ZERO).deadline(limit).build().unwrap();
     assert_eq!(client.verify(OTP).await.unwrap().status(), Status::BackendError);
 }
 
@@ -156,7 +157,11 @@ async fn a_server_that_hiccups_is_asked_again() {
     assert_eq!(error.failures().iter().map(|failure| failure.attempt).collect::<Vec<_>>(), [1, 2, 3]);
     let forged = Fake::body(|_| "status=OK".into()).await;
     let error = settings([forged.url.clone()]).attempts(3).build().unwrap().verify(OTP).await.unwrap_err();
-    assert_eq!((error.failures().len(), forged.connections()), (1, 1), "a forged answer is not asked for again");
+    assert_eq!(
+        (error.failures().len(), forged.connections()),
+        (1, 1),
+        "a forged answer is not asked for again"
+    );
 }
 
 #[test]
@@ -185,7 +190,8 @@ async fn the_options_reach_the_server() {
         answer(request, Status::Ok)
     })
     .await;
-    let settings = settings([server.url]).timestamp(true).server_timeout(7).sync_level("secure".parse().unwrap());
+    let settings =
+        settings([server.url]).timestamp(true).server_timeout(7).sync_level("secure".parse().unwrap());
     settings.build().unwrap().verify(OTP).await.unwrap();
     let seen = seen.lock().unwrap().clone();
     for part in ["timestamp=1", "timeout=7", "sl=secure", "id=1&"] {

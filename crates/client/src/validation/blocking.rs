@@ -37,8 +37,10 @@ impl Client {
     /// As [`Builder::build`], and when no runtime can be started.
     pub fn new(settings: Builder) -> Result<Self, ConfigError> {
         let inner = settings.build()?;
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ConfigError::Runtime)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ConfigError::Runtime)?;
         Ok(Self { inner, runtime: Some(runtime) })
     }
 

@@ -129,7 +129,8 @@ impl Builder {
         if self.servers.is_empty() {
             return Err(ConfigError::NoServer);
         }
-        let twice = self.servers.iter().enumerate().find(|(index, server)| self.servers[..*index].contains(server));
+        let twice =
+            self.servers.iter().enumerate().find(|(index, server)| self.servers[..*index].contains(server));
         if let Some((_, server)) = twice {
             return Err(ConfigError::SameServerTwice(server.clone()));
         }
@@ -172,7 +173,9 @@ mod tests {
         let other = folder.path().join("other.pem");
         std::fs::write(&other, "no certificate").unwrap();
         let server: ServerUrl = "https://otp.example.org/wsapi/2.0/verify".parse().unwrap();
-        let with = |path: &Path| builder("mG5be6ZJU1qBGz24yPh/ESM3UdU=").server(server.clone()).ca_file(path).build();
+        let with = |path: &Path| {
+            builder("mG5be6ZJU1qBGz24yPh/ESM3UdU=").server(server.clone()).ca_file(path).build()
+        };
         let error = with(&missing).unwrap_err();
         assert!(matches!(error, ConfigError::ReadAuthorities { .. }));
         assert!(error.to_string().contains("missing.pem"), "{error}");

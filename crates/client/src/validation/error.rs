@@ -41,7 +41,9 @@ pub enum Error {
         failures: Failures,
     },
     /// The blocking client was called from inside an asynchronous task.
-    #[error("the blocking client cannot be used inside an asynchronous runtime; use validation::Client there")]
+    #[error(
+        "the blocking client cannot be used inside an asynchronous runtime; use validation::Client there"
+    )]
     InsideRuntime,
 }
 

@@ -131,7 +131,10 @@ mod tests {
 
     /// Runs a script on a clock that only jumps: for each server how many milliseconds it takes
     /// and what it says. Also tells when, in milliseconds, each server was asked.
-    async fn play(plan: Plan, script: &Script) -> (Outcome<&'static str, &'static str>, Vec<(usize, u128)>, u128) {
+    async fn play(
+        plan: Plan,
+        script: &Script,
+    ) -> (Outcome<&'static str, &'static str>, Vec<(usize, u128)>, u128) {
         let start = Instant::now();
         let asked = Mutex::new(vec![]);
         let asked_ref = &asked;

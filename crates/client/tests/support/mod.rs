@@ -87,7 +87,10 @@ impl Fake {
 }
 
 /// Reads one request from a connection and does what the script says.
-pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, react: &(impl Fn(Request) -> Reaction + ?Sized)) {
+pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    react: &(impl Fn(Request) -> Reaction + ?Sized),
+) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -140,7 +143,8 @@ pub fn signed(pairs: &[(&str, &str)], key: &ApiKey) -> String {
     let mut sorted = pairs.to_vec();
     sorted.sort_unstable();
     let h = Signature::over_sorted(key, sorted.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
-    pairs.iter().fold(format!("h={h}\r\n"), |text, (name, value)| format!("{text}{name}={value}\r\n")) + "\r\n"
+    pairs.iter().fold(format!("h={h}\r\n"), |text, (name, value)| format!("{text}{name}={value}\r\n"))
+        + "\r\n"
 }
 
 /// Status 200 with the headers of a validation server.
