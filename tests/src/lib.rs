@@ -1,1 +1,4 @@
 //! Helpers for the journeys.
+
+pub mod credential;
+pub mod parts;
