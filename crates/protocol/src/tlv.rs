@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`TlvError::Truncated`] when fewer than `count` bytes are left.
-    pub fn take(&mut self, count: usize) -> Result<&'a [u8], TlvError> {
+    pub fn take_bytes(&mut self, count: usize) -> Result<&'a [u8], TlvError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(TlvError::Truncated)?;
         self.rest = rest;
         Ok(taken)
@@ -282,7 +282,7 @@ mod tests {
     fn property_without_length_sits_between_elements() {
         let mut reader = Reader::new(&[0x71, 1, b'a', 0x78, 0x02, 0x7A, 1, 9]);
         assert_eq!(reader.expect(0x71), Ok(&b"a"[..]));
-        assert_eq!(reader.take(2), Ok(&[0x78, 0x02][..]));
+        assert_eq!(reader.take_bytes(2), Ok(&[0x78, 0x02][..]));
         assert_eq!(reader.expect(0x7A), Ok(&[9][..]));
     }
 

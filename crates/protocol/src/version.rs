@@ -40,6 +40,15 @@ impl Version {
         self >= Self::new(major, minor, patch)
     }
 
+    /// True for the firmware of keys that were given out before their release: 5.0.x, 5.2.0 to
+    /// 5.2.2, 5.5.0 and 5.5.1. Host tools call such a key a preview.
+    #[must_use]
+    pub fn is_preview(self) -> bool {
+        self.is_within(Self::new(5, 0, 0), Self::new(5, 1, 0))
+            || self.is_within(Self::new(5, 2, 0), Self::new(5, 2, 3))
+            || self.is_within(Self::new(5, 5, 0), Self::new(5, 5, 2))
+    }
+
     /// Finds the version at the end of a text such as `Virtual mgr - FW version 5.8.0`, which is
     /// how the management application answers a SELECT.
     #[must_use]
@@ -165,6 +174,13 @@ mod tests {
     fn order_is_numeric() {
         assert!(Version::new(5, 10, 0) > Version::new(5, 9, 9));
         assert!(Version::new(4, 3, 5).is_within(Version::new(4, 3, 2), Version::new(4, 3, 6)));
+    }
+
+    #[test]
+    fn previews() {
+        let preview = |text: &str| text.parse::<Version>().unwrap().is_preview();
+        assert!(preview("5.0.2") && preview("5.2.2") && preview("5.5.1"));
+        assert!(!preview("5.1.0") && !preview("5.2.3") && !preview("5.5.2") && !preview("4.3.5"));
     }
 
     #[test]

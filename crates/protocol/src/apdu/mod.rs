@@ -2,10 +2,12 @@
 
 pub mod chaining;
 mod command;
+mod limits;
 mod response;
 mod status;
 
 pub use command::{Command, CommandError, Encoding};
+pub use limits::{encoding_for, max_command_size};
 pub use response::{Response, ResponseError};
 pub use status::StatusWord;
 

@@ -15,11 +15,13 @@ mod device;
 mod exchange;
 mod frame;
 mod status;
+mod step;
 
 pub use device::{DeviceSide, Event};
-pub use exchange::{Budget, Exchange, ExchangeError, Expect, Input, Outcome, Step, TOUCH_POLL_MILLISECONDS};
+pub use exchange::Exchange;
 pub use frame::{FRAME_SIZE, Frame, FrameError, PAYLOAD_SIZE, RESET_REPORT};
 pub use status::{Status, TouchLevel, accepted_over_card, accepted_over_hid};
+pub use step::{Budget, ExchangeError, Expect, Input, Outcome, Step, TOUCH_POLL_MILLISECONDS};
 
 pub use crate::link::{REPORT_SIZE, Report};
 

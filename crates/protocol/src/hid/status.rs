@@ -149,8 +149,8 @@ pub const fn accepted_over_hid(before: Status, after: Status) -> bool {
 /// Whether the key accepted a write that was made over a smart card between the two statuses.
 ///
 /// As [`accepted_over_hid`], except that an emptied key must also show neither touch nor LED bits,
-/// and that firmware 5.0.0 to 5.4.2 reads 0 after every write, refused ones included: there the
-/// status word is all there is.
+/// and that firmware 5.0.0 to 5.4.2 shows 0 after a write over a smart card, so that 0 says nothing
+/// there and is taken as accepted.
 #[must_use]
 pub fn accepted_over_card(before: Status, after: Status) -> bool {
     let silent = after.version.is_within(Version::new(5, 0, 0), Version::new(5, 4, 3));

@@ -6,7 +6,8 @@ use super::Key;
 /// `\n`, TAB is `\t`.
 #[must_use]
 pub fn us_key(character: char) -> Option<Key> {
-    let ascii = u8::try_from(character).ok()?;
+    // Zero stands for "no character" in the table.
+    let ascii = u8::try_from(character).ok().filter(|ascii| *ascii != 0)?;
     match ascii {
         b'a'..=b'z' => Some(Key::plain(ascii - b'a' + A)),
         b'A'..=b'Z' => Some(Key::shifted(ascii - b'A' + A)),

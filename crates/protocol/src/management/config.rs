@@ -6,6 +6,7 @@ use super::info::DeviceFlags;
 use super::{Capabilities, tag};
 use crate::secret::{Secret, SecretBytes};
 use crate::tlv::{self, TlvError, Writer};
+use crate::version::{Unsupported, Version};
 
 /// The code that guards the settings of a key. Sixteen zeros mean that there is none.
 pub type LockCode = Secret<16>;
@@ -39,8 +40,7 @@ impl DeviceConfig {
     /// Writes the body: a length byte and the tags, for [`super::ins::WRITE_CONFIG`] and for the
     /// HID command `15`.
     ///
-    /// Over HID it must fit 64 bytes, which it does unless both lock codes and everything else are
-    /// given at once.
+    /// With everything in it, it takes 60 bytes, so it always fits a HID frame.
     #[must_use]
     pub fn encode(&self) -> SecretBytes {
         let mut list = Writer::new();
@@ -71,11 +71,23 @@ impl DeviceConfig {
         if let Some(restricted) = self.nfc_restricted {
             list.push(tag::NFC_RESTRICTED, &[u8::from(restricted)]);
         }
-        // All fields together take 60 bytes, so the length always fits its byte.
+        // See above: the length always fits its byte.
         let length = u8::try_from(list.as_bytes().len()).unwrap_or(u8::MAX);
         let mut body = vec![length];
         body.extend_from_slice(list.as_bytes());
         SecretBytes::new(body)
+    }
+
+    /// Whether a key with this firmware takes the change.
+    ///
+    /// # Errors
+    /// [`Unsupported`] naming what it cannot do.
+    pub fn supported_by(&self, version: Version) -> Result<(), Unsupported> {
+        Unsupported::check_at_least("writing device information", version, Version::new(5, 0, 0))?;
+        if self.nfc_restricted.is_some() {
+            Unsupported::check_at_least("restricting NFC", version, Version::new(5, 7, 0))?;
+        }
+        Ok(())
     }
 
     /// Reads a body, as the key does. Bytes after the stated length must be zero: they are the
@@ -177,6 +189,24 @@ mod tests {
             DeviceConfig::parse(&[3, 0x0A, 1, 1]),
             Err(ConfigError::BadField { tag: 0x0A, length: 1 })
         );
+    }
+
+    #[test]
+    fn everything_fits_a_frame() {
+        let config = DeviceConfig {
+            reboot: true,
+            current_lock_code: Some(LockCode::new([1; 16])),
+            usb_enabled: Some(Capabilities(0xFFFF)),
+            nfc_enabled: Some(Capabilities(0xFFFF)),
+            auto_eject_timeout: Some(0xFFFF),
+            challenge_timeout: Some(0xFF),
+            flags: Some(DeviceFlags(0xFF)),
+            new_lock_code: Some(LockCode::new([1; 16])),
+            nfc_restricted: Some(true),
+        };
+        assert_eq!(config.encode().len(), 60);
+        assert!(config.supported_by(Version::new(5, 6, 0)).is_err());
+        assert!(config.supported_by(Version::new(5, 7, 0)).is_ok());
     }
 
     proptest! {

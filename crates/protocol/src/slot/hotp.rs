@@ -83,7 +83,7 @@ impl MovingFactor {
     /// # Errors
     /// [`MovingFactorError`] when it is not a multiple of 16, or too large.
     pub fn new(counter: u32) -> Result<Self, MovingFactorError> {
-        if counter % UNIT != 0 {
+        if !counter.is_multiple_of(UNIT) {
             return Err(MovingFactorError);
         }
         u16::try_from(counter / UNIT).map(|units| Self { units }).map_err(|_| MovingFactorError)
@@ -135,7 +135,7 @@ impl TokenId {
         let mut bytes = vec![0xE1, 0x63, 0, 0, 0, 0];
         for byte in bytes.iter_mut().skip(2).rev() {
             let pair = u8::try_from(rest % 100).unwrap_or(0);
-            *byte = (pair / 10) << 4 | pair % 10;
+            *byte = ((pair / 10) << 4) | (pair % 10);
             rest /= 100;
         }
         Self { bytes, modhex: Modhex::FirstTwo }
@@ -196,7 +196,7 @@ impl FromStr for TokenId {
     type Err = TokenIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() || text.len() % 2 != 0 || text.len() > 32 {
+        if text.is_empty() || !text.len().is_multiple_of(2) || text.len() > 32 {
             return Err(TokenIdError::Length { length: text.len() });
         }
         let mut bytes = Vec::new();
@@ -252,7 +252,7 @@ fn pair_value(pair: &[u8], alphabet: &[u8]) -> Option<u8> {
         u8::try_from(place).ok()
     };
     match pair {
-        [high, low] => Some(value(high)? << 4 | value(low)?),
+        [high, low] => Some((value(high)? << 4) | value(low)?),
         _ => None,
     }
 }

@@ -158,7 +158,7 @@ impl fmt::Debug for Ndef {
 /// The payload that sets the NDEF data: length, type, 54 bytes, and the current access code.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NdefPayload {
-    /// The data; `None` where the payload is empty, which restores what the key came with.
+    /// The data; `None` for a payload of zeros, which clears it.
     pub ndef: Option<Ndef>,
     /// The access code that the slot has now.
     pub current: AccessCode,

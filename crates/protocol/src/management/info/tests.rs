@@ -82,6 +82,8 @@ fn known_mistakes_of_keys_are_corrected() {
 fn too_long_for_a_page() {
     let info = DeviceInfo { part_number: Some("x".repeat(250)), ..DeviceInfo::default() };
     assert!(matches!(info.encode(false), Err(InfoError::TooLong { .. })));
+    assert!(matches!(info.encode_pages(222), Err(InfoError::TooLong { .. })));
+    assert!(matches!(info.encode_pages(0), Err(InfoError::TooLong { .. })));
 }
 
 proptest! {
@@ -129,7 +131,16 @@ proptest! {
             image_processor: version.map(Version::from),
             unknown: vec![UnknownTag { tag: 0x77, value: vec![1, 2] }],
         };
-        prop_assert_eq!(DeviceInfo::parse(&info.encode(false).unwrap()), Ok(info));
+        prop_assert_eq!(&DeviceInfo::parse(&info.encode(false).unwrap()).unwrap(), &info);
+
+        let mut pages = InfoPages::new();
+        for page in info.encode_pages(60).unwrap() {
+            prop_assert!(page.len() <= 60);
+            prop_assert!(pages.next_page().is_some());
+            pages.push(&page).unwrap();
+        }
+        prop_assert_eq!(pages.next_page(), None);
+        prop_assert_eq!(pages.finish(), info);
     }
 
     #[test]

@@ -6,15 +6,55 @@ use crate::tlv::{self, Writer};
 use crate::version::Version;
 
 impl DeviceInfo {
-    /// Writes a single page: a length byte and the tags. `more` announces another page.
+    /// The longest page that can be read over HID, its length byte included.
+    pub const HID_PAGE: usize = 222;
+
+    /// Writes everything on a single page: a length byte and the tags. `more` announces another
+    /// page, for tests; [`DeviceInfo::encode_pages`] spreads the tags over several.
     ///
     /// Capability fields take two bytes. NFC-enabled always accompanies NFC-supported, because
     /// host tools rely on it.
     ///
     /// # Errors
-    /// [`InfoError::TooLong`] when it does not fit 255 bytes; spread `unknown` and the later fields
-    /// over another page then.
+    /// [`InfoError::TooLong`] when it does not fit 255 bytes.
     pub fn encode(&self, more: bool) -> Result<Vec<u8>, InfoError> {
+        let mut list = self.list();
+        if more {
+            list.push(tag::MORE_PAGES, &[1]);
+        }
+        page(list.as_bytes())
+    }
+
+    /// Writes pages of at most `limit` bytes, length byte included, each but the last announcing
+    /// the next. Tags stay whole and in order.
+    ///
+    /// # Errors
+    /// [`InfoError::TooLong`] when a single tag does not fit a page.
+    pub fn encode_pages(&self, limit: usize) -> Result<Vec<Vec<u8>>, InfoError> {
+        let room = limit.min(usize::from(u8::MAX) + 1).saturating_sub(1 + MORE_PAGES_SIZE);
+        let list = self.list();
+        let mut pages = Vec::new();
+        let mut current = Writer::new();
+        for element in tlv::Reader::new(list.as_bytes()) {
+            let element = element?;
+            let mut alone = Writer::new();
+            alone.push(element.tag, element.value);
+            let length = alone.as_bytes().len();
+            if length > room {
+                return Err(InfoError::TooLong { length });
+            }
+            if current.as_bytes().len() + length > room {
+                current.push(tag::MORE_PAGES, &[1]);
+                pages.push(page(current.as_bytes())?);
+                current = Writer::new();
+            }
+            current.push_raw(alone.as_bytes());
+        }
+        pages.push(page(current.as_bytes())?);
+        Ok(pages)
+    }
+
+    fn list(&self) -> Writer {
         let mut list = Writer::new();
         self.write_interfaces(&mut list);
         self.write_settings(&mut list);
@@ -22,14 +62,7 @@ impl DeviceInfo {
         for unknown in &self.unknown {
             list.push(unknown.tag, &unknown.value);
         }
-        if more {
-            list.push(tag::MORE_PAGES, &[1]);
-        }
-        let length = list.as_bytes().len();
-        let stated = u8::try_from(length).map_err(|_| InfoError::TooLong { length })?;
-        let mut page = vec![stated];
-        page.extend_from_slice(list.as_bytes());
-        Ok(page)
+        list
     }
 
     fn write_interfaces(&self, list: &mut Writer) {
@@ -148,6 +181,16 @@ impl ReleaseType {
         }
     }
 }
+
+fn page(list: &[u8]) -> Result<Vec<u8>, InfoError> {
+    let stated = u8::try_from(list.len()).map_err(|_| InfoError::TooLong { length: list.len() })?;
+    let mut page = vec![stated];
+    page.extend_from_slice(list);
+    Ok(page)
+}
+
+/// Tag, length and value of the mark that another page follows.
+const MORE_PAGES_SIZE: usize = 3;
 
 const QUALIFIER_VERSION: u8 = 0x01;
 const QUALIFIER_RELEASE: u8 = 0x02;
