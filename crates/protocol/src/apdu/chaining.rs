@@ -3,6 +3,8 @@
 //! Nothing here talks to a card: the host side says what to send next, the card side says what to
 //! answer.
 
+use std::fmt;
+
 use thiserror::Error;
 use zeroize::Zeroize;
 
@@ -51,7 +53,6 @@ pub fn split(command: &Command) -> Vec<Command> {
 /// assert_eq!(response.data, [0x01]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Transaction {
     outgoing: std::vec::IntoIter<Vec<u8>>,
     continue_cla: u8,
@@ -60,8 +61,8 @@ pub struct Transaction {
     limit: usize,
 }
 
-/// What the host does next.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What the host does next. `Debug` shows lengths only.
+#[derive(Clone, Eq, PartialEq)]
 pub enum Next {
     /// Send these bytes and pass the answer to [`Transaction::receive`].
     Send(Vec<u8>),
@@ -136,6 +137,24 @@ impl Transaction {
             return Ok(Next::Send(vec![self.continue_cla, self.continue_ins, 0, 0, remaining]));
         }
         Ok(Next::Done(Response { data: std::mem::take(&mut self.collected), status: response.status }))
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("commands_left", &self.outgoing.len())
+            .field("collected", &self.collected.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(bytes) => write!(f, "Send({} bytes)", bytes.len()),
+            Self::Done(response) => f.debug_tuple("Done").field(response).finish(),
+        }
     }
 }
 
@@ -291,8 +310,8 @@ impl Drop for Pending {
     }
 }
 
-impl std::fmt::Debug for Pending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pending")
             .field("remaining", &self.data.len().saturating_sub(self.offset))
             .finish_non_exhaustive()

@@ -33,7 +33,7 @@ pub struct Budget {
 }
 
 /// What the caller did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Input {
     /// Begin.
     Start,
@@ -142,6 +142,18 @@ impl Default for Budget {
     /// About 1.3 s before each part (a swap of slots takes up to 0.92 s) and about 2 s for the answer.
     fn default() -> Self {
         Self { write_ready: 30, response: 104 }
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("Start"),
+            Self::Written => f.write_str("Written"),
+            Self::Report(report) => write!(f, "Report(flag {:#04x})", split(report).1),
+            Self::Waited => f.write_str("Waited"),
+            Self::Cancel => f.write_str("Cancel"),
+        }
     }
 }
 

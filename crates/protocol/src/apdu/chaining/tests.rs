@@ -68,6 +68,19 @@ fn an_empty_next_piece() {
     assert!(!pending.is_waiting());
 }
 
+#[test]
+fn debug_shows_no_data() {
+    let command = Command::new(0, 0x20, 0, 0x80, vec![0xAB; 300]);
+    let mut transaction = Transaction::new(&command, Encoding::Short).unwrap();
+    let mut reassembler = Reassembler::new(1000);
+    let next = transaction.start();
+    let part = reassembler.push(Command::new(0x10, 0x20, 0, 0x80, [0xAB; 9]));
+    let mut pending = Pending::new();
+    let piece = pending.begin(Response::ok([0xAB; 9]), 4);
+    let text = format!("{transaction:?} {next:?} {reassembler:?} {part:?} {pending:?} {piece:?}");
+    assert!(!text.contains("171") && !text.to_lowercase().contains("ab,"), "{text}");
+}
+
 proptest! {
     #[test]
     fn both_ends_agree(
