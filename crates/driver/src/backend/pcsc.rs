@@ -1,0 +1,237 @@
+//! Smart cards through the system's PC/SC service.
+//!
+//! Cards are shared with other programs: they are opened in shared mode, held in a transaction for
+//! one operation at a time, and left as they are in the end. Nobody is thrown off a card.
+
+mod worker;
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::time::Duration;
+
+use ::pcsc::{Attribute, Card, Context, Error as PcscError, Protocols, ReaderState, Scope, ShareMode, State};
+use tapkey_protocol::link::{CardLink, CardTransport, LinkError, OtpLink};
+
+use crate::connector::{Connector, UsbPlace, Ways};
+use worker::WorkerLink;
+
+/// One reader with a card in it.
+#[derive(Clone, Debug)]
+pub struct CardConnector {
+    reader: CString,
+    transport: CardTransport,
+    place: UsbPlace,
+}
+
+/// What the readers hold.
+#[derive(Debug, Default)]
+pub struct Readers {
+    /// Readers with a key.
+    pub keys: Vec<CardConnector>,
+    /// Readers that were meant but have no card, by name: taken off, or ejected by touch.
+    pub empty: Vec<String>,
+}
+
+/// Looks for keys in all readers.
+///
+/// A reader counts when it is named like a YubiKey or its card says so in its answer to reset, so
+/// keys on NFC readers are found while other people's cards are not even connected to. With `wanted`,
+/// the readers whose name contains that text count instead, in any case of letters.
+///
+/// # Errors
+/// [`LinkError::Unavailable`] without a running PC/SC service, [`LinkError::PermissionDenied`] when
+/// it refuses this user.
+pub fn connectors(wanted: Option<&str>) -> Result<Readers, LinkError> {
+    let context = Context::establish(Scope::User).map_err(link_error)?;
+    let names = match context.list_readers_owned() {
+        Err(PcscError::NoReadersAvailable) => Vec::new(),
+        other => other.map_err(link_error)?,
+    };
+    let mut readers = Readers::default();
+    for reader in names {
+        look_into(&context, reader, wanted, &mut readers);
+    }
+    readers.keys.sort_by(|left, right| left.reader.cmp(&right.reader));
+    Ok(readers)
+}
+
+fn look_into(context: &Context, reader: CString, wanted: Option<&str>, readers: &mut Readers) {
+    let mut states = [ReaderState::new(reader.clone(), State::UNAWARE)];
+    // A reader that vanishes or fails while it is being looked at has no key to offer.
+    if context.get_status_change(Duration::ZERO, &mut states).is_err() {
+        return;
+    }
+    let [state] = states;
+    let name = reader.to_string_lossy().into_owned();
+    let present = state.event_state().contains(State::PRESENT);
+    if !is_meant(&name, state.atr(), wanted) {
+        return;
+    }
+    if !present {
+        readers.empty.push(name);
+        return;
+    }
+    readers.keys.push(CardConnector {
+        transport: transport(&name, state.atr()),
+        place: UsbPlace::default(),
+        reader,
+    });
+}
+
+/// Whether the reader is one to look at.
+fn is_meant(name: &str, atr: &[u8], wanted: Option<&str>) -> bool {
+    let name = name.to_lowercase();
+    match wanted {
+        Some(wanted) => name.contains(&wanted.to_lowercase()),
+        None => {
+            name.contains("yubikey")
+                || atr.to_ascii_lowercase().windows(MARK.len()).any(|window| window == MARK)
+        }
+    }
+}
+
+/// A reader named like a key is the key's own, on USB, whatever the answer to reset looks like.
+fn transport(name: &str, atr: &[u8]) -> CardTransport {
+    if name.to_lowercase().contains("yubikey") { CardTransport::Usb } else { CardTransport::from_atr(atr) }
+}
+
+impl CardConnector {
+    /// The name of the reader.
+    #[must_use]
+    pub fn reader(&self) -> String {
+        self.reader.to_string_lossy().into_owned()
+    }
+}
+
+impl Connector for CardConnector {
+    fn name(&self) -> String {
+        self.reader()
+    }
+
+    fn open_otp_link(&self) -> Result<Option<Box<dyn OtpLink>>, LinkError> {
+        Ok(None)
+    }
+
+    fn open_card_link(&self) -> Result<Option<Box<dyn CardLink>>, LinkError> {
+        // A context of its own, because the service handles one request per context at a time.
+        let context = Context::establish(Scope::User).map_err(link_error)?;
+        let card = connect(&context, &self.reader)?;
+        Ok(Some(Box::new(WorkerLink::start(context, card, self.transport)?)))
+    }
+
+    fn ways(&self) -> Ways {
+        Ways { hid: false, card: Some(self.transport) }
+    }
+
+    fn usb(&self) -> UsbPlace {
+        UsbPlace { address: self.usb_address(), ..self.place }
+    }
+}
+
+impl CardConnector {
+    /// Bus and device number from the reader driver, where it tells. `None` for anything but USB.
+    fn usb_address(&self) -> Option<(u32, u32)> {
+        if self.transport != CardTransport::Usb {
+            return None;
+        }
+        let context = Context::establish(Scope::User).ok()?;
+        let card = connect(&context, &self.reader).ok()?;
+        let mut buffer = [0; 8];
+        let channel = card.get_attribute(Attribute::ChannelId, &mut buffer).ok().map(<[u8]>::to_vec);
+        let _ = card.disconnect(::pcsc::Disposition::LeaveCard);
+        parse_channel(&channel?)
+    }
+}
+
+/// Reads the channel attribute of PC/SC part 3: for USB, 0020 in the high half, then bus and device.
+fn parse_channel(attribute: &[u8]) -> Option<(u32, u32)> {
+    let channel = u32::from_ne_bytes(attribute.first_chunk().copied()?);
+    (channel >> 16 == CHANNEL_USB).then_some(((channel >> 8) & 0xFF, channel & 0xFF))
+}
+
+fn connect(context: &Context, reader: &CStr) -> Result<Card, LinkError> {
+    context.connect(reader, ShareMode::Shared, Protocols::ANY).map_err(link_error)
+}
+
+fn link_error(error: PcscError) -> LinkError {
+    match error {
+        PcscError::SharingViolation | PcscError::ServerTooBusy => LinkError::Busy { holder: holder() },
+        PcscError::NoService | PcscError::ServiceStopped | PcscError::Shutdown => LinkError::Unavailable {
+            what: "the smart-card service (on Debian: package pcscd, then `systemctl enable --now pcscd.socket`)"
+                .to_owned(),
+        },
+        PcscError::NoAccess | PcscError::SecurityViolation => LinkError::PermissionDenied {
+            what: "the smart-card service (its polkit rule lets local users in)".to_owned(),
+        },
+        PcscError::RemovedCard
+        | PcscError::NoSmartcard
+        | PcscError::ReaderUnavailable
+        | PcscError::UnknownReader
+        | PcscError::InvalidHandle => LinkError::Removed,
+        PcscError::Timeout | PcscError::WaitedTooLong => LinkError::TimedOut,
+        other => LinkError::Io(io::Error::other(other)),
+    }
+}
+
+/// Names a running program that is known to keep cards for itself. The service does not tell who it
+/// really is, so this is a hint; on systems without `/proc` there is none.
+fn holder() -> Option<String> {
+    let entries = std::fs::read_dir("/proc").ok()?;
+    entries.flatten().find_map(|entry| {
+        let process = entry.file_name().to_str()?.parse::<u32>().ok()?;
+        let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
+        let name = name.trim();
+        KNOWN_HOLDERS.contains(&name).then(|| format!("another program, probably {name} (process {process})"))
+    })
+}
+
+/// Programs that are known to open cards for themselves alone.
+const KNOWN_HOLDERS: [&str; 3] = ["scdaemon", "ykman", "yubioath"];
+/// Found in the answer to reset of every key that has a smart card.
+const MARK: &[u8] = b"yubike";
+const CHANNEL_USB: u32 = 0x0020;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ATR_5_USB: &[u8] = b"\x3B\xFD\x13\x00\x00\x81\x31\xFE\x15\x80\x73\xC0\x21\xC0\x57YubiKey\x40";
+    const ATR_5_NFC: &[u8] = b"\x3B\x8D\x80\x01\x80\x73\xC0\x21\xC0\x57YubiKey\xF9";
+    const ATR_4_USB: &[u8] = b"\x3B\xF8\x13\x00\x00\x81\x31\xFE\x15Yubikey4\xD4";
+
+    #[test]
+    fn keys_are_told_from_other_cards() {
+        assert!(is_meant("Yubico YubiKey OTP+FIDO+CCID 00 00", &[], None));
+        assert!(is_meant("ACS ACR122U PICC Interface 00 00", ATR_5_NFC, None));
+        assert!(is_meant("Some reader 00 00", ATR_4_USB, None));
+        assert!(!is_meant("ACS ACR122U PICC Interface 00 00", b"\x3B\x8D\x80\x01someone", None));
+    }
+
+    #[test]
+    fn a_wanted_reader_excludes_the_others() {
+        assert!(is_meant("ACS ACR122U 00 00", &[], Some("acr122")));
+        assert!(!is_meant("Yubico YubiKey CCID 01 00", ATR_5_USB, Some("acr122")));
+    }
+
+    #[test]
+    fn nfc_is_told_from_usb() {
+        assert_eq!(transport("Yubico YubiKey CCID 00 00", ATR_5_USB), CardTransport::Usb);
+        assert_eq!(transport("ACS ACR122U 00 00", ATR_5_NFC), CardTransport::Nfc);
+        assert_eq!(transport("Tapkey 00 00", ATR_5_USB), CardTransport::Usb);
+    }
+
+    #[test]
+    fn channel_of_a_usb_reader() {
+        assert_eq!(parse_channel(&0x0020_0305_u32.to_ne_bytes()), Some((3, 5)));
+        assert_eq!(parse_channel(&0x0001_0305_u32.to_ne_bytes()), None);
+        assert_eq!(parse_channel(&[1, 2]), None);
+    }
+
+    #[test]
+    fn failures_say_what_to_do() {
+        assert!(link_error(PcscError::NoService).to_string().contains("pcscd"));
+        assert!(matches!(link_error(PcscError::SharingViolation), LinkError::Busy { .. }));
+        assert!(matches!(link_error(PcscError::RemovedCard), LinkError::Removed));
+        assert!(matches!(link_error(PcscError::CommDataLost), LinkError::Io(_)));
+    }
+}

@@ -1,0 +1,109 @@
+//! Asking a slot for the answer to a challenge.
+
+use tapkey_protocol::apdu::StatusWord;
+use tapkey_protocol::challenge;
+use tapkey_protocol::link::CardTransport;
+use tapkey_protocol::secret::Secret;
+use tapkey_protocol::slot::{Slot, SlotCommand};
+use zeroize::Zeroize;
+
+use super::{OtpSession, Transport};
+use crate::control::Control;
+use crate::error::{Error, InputError, Malformed, NotOverThisLink, Refusal};
+use crate::transport::Failure;
+
+impl OtpSession {
+    /// Asks a slot for the HMAC-SHA1 of a challenge of at most 64 bytes.
+    ///
+    /// A slot with variable length hashes exactly these bytes when there are at most 63; a slot
+    /// without it hashes them with their padding to 64 bytes, see [`challenge::pad`].
+    ///
+    /// # Errors
+    /// [`Refusal::SlotEmpty`], [`Refusal::NoChallengeResponse`] or [`Refusal::TouchTimedOut`] when the
+    /// slot did not answer; [`Error::NotOverThisLink`] over the smart card on USB, before anything is
+    /// sent.
+    ///
+    /// ```
+    /// use tapkey_driver::{Control, Error, OtpSession, Refusal};
+    /// use tapkey_emulator::{VirtualKey, port::in_process::PluggedKey};
+    /// use tapkey_protocol::slot::{AccessCode, ChallengeHmac, HmacKey, Options, Slot};
+    ///
+    /// let key = PluggedKey::new(VirtualKey::builder().build()?)?;
+    /// let control = Control::new();
+    /// let mut otp = OtpSession::over_hid(key.otp()?, &control)?;
+    ///
+    /// // An empty slot says so.
+    /// let error = otp.challenge_hmac(Slot::Two, b"Hi There", &control).unwrap_err();
+    /// assert!(matches!(error, Error::Refused(Refusal::SlotEmpty { slot: Slot::Two })));
+    ///
+    /// let slot = ChallengeHmac {
+    ///     key: HmacKey::new([0x0B; 20]),
+    ///     variable_length: true,
+    ///     require_touch: false,
+    ///     options: Options::for_challenges(),
+    ///     access_code: AccessCode::NONE,
+    /// };
+    /// otp.program(Slot::Two, &slot, &AccessCode::NONE, &control)?;
+    /// let response = otp.challenge_hmac(Slot::Two, b"Hi There", &control)?; // RFC 2202, test case 1
+    /// assert_eq!(response.expose()[..4], [0xB6, 0x17, 0x31, 0x86]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn challenge_hmac(
+        &mut self,
+        slot: Slot,
+        challenge: &[u8],
+        control: &Control,
+    ) -> Result<Secret<20>, Error> {
+        let mut frame = challenge::pad(challenge).map_err(InputError::from)?;
+        let answer = self.ask(SlotCommand::ChallengeHmac(slot), &frame, "HMAC-SHA1", slot, control);
+        frame.zeroize();
+        answer.map(Secret::new)
+    }
+
+    /// Asks a slot to encrypt a challenge of six bytes: the answer is a Yubico OTP's encrypted part
+    /// with the challenge in place of the private id, to be opened with the slot's AES key.
+    ///
+    /// # Errors
+    /// As [`challenge_hmac`](Self::challenge_hmac).
+    pub fn challenge_yubico(
+        &mut self,
+        slot: Slot,
+        challenge: [u8; 6],
+        control: &Control,
+    ) -> Result<[u8; 16], Error> {
+        self.ask(SlotCommand::ChallengeYubico(slot), &challenge, "Yubico OTP", slot, control)
+    }
+
+    fn ask<const N: usize>(
+        &mut self,
+        command: SlotCommand,
+        payload: &[u8],
+        kind: &'static str,
+        slot: Slot,
+        control: &Control,
+    ) -> Result<[u8; N], Error> {
+        command.supported_by(self.version)?;
+        if self.transport() == Transport::Card(CardTransport::Usb) {
+            return Err(NotOverThisLink::ChallengeOverUsbCard.into());
+        }
+        match self.backend.read(command, payload, N, control) {
+            Ok(mut answer) => {
+                let bytes = <[u8; N]>::try_from(answer.as_slice()).map_err(|_| Malformed::Length {
+                    what: "the response",
+                    expected: N,
+                    found: answer.len(),
+                });
+                answer.zeroize();
+                Ok(bytes?)
+            }
+            Err(Failure::Error(error)) => Err(error),
+            Err(Failure::Rejected(Some(StatusWord::CONDITIONS_NOT_SATISFIED))) => {
+                Err(Refusal::TouchImpossible { slot }.into())
+            }
+            Err(Failure::Rejected(_)) if self.status(control)?.is_certainly(slot, false) => {
+                Err(Refusal::SlotEmpty { slot }.into())
+            }
+            Err(Failure::Rejected(_)) => Err(Refusal::NoChallengeResponse { slot, kind }.into()),
+        }
+    }
+}
