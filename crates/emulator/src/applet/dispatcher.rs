@@ -1,0 +1,115 @@
+//! Routes commands to the selected application; chaining in both directions happens here.
+
+use std::fmt;
+
+use tapkey_protocol::aid;
+use tapkey_protocol::apdu::chaining::{Assembled, Pending, Reassembler};
+use tapkey_protocol::apdu::{Command, Response, StatusWord, ins};
+
+use super::Applet;
+use crate::key::Device;
+
+pub(crate) struct Dispatcher {
+    applets: Vec<Box<dyn Applet>>,
+    selected: Option<usize>,
+    chain: Reassembler,
+    pending: Pending,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(max_apdu: usize) -> Self {
+        Self {
+            applets: vec![
+                Box::new(super::otp::OtpApplet),
+                Box::new(super::management::ManagementApplet),
+                Box::new(super::ndef::NdefApplet::default()),
+            ],
+            selected: None,
+            chain: Reassembler::new(max_apdu),
+            pending: Pending::new(),
+        }
+    }
+
+    /// The card was reset or lost its power: nothing is selected and nothing waits.
+    pub(crate) fn reset(&mut self) {
+        self.leave();
+        self.chain.reset();
+        self.pending.clear();
+    }
+
+    pub(crate) fn transmit(&mut self, device: &mut Device, bytes: &[u8]) -> Response {
+        let Ok(command) = Command::parse(bytes) else {
+            return StatusWord::WRONG_LENGTH.into();
+        };
+        let limit = answer_limit(&command);
+        if command.ins == ins::GET_RESPONSE {
+            return self
+                .pending
+                .next_piece(limit)
+                .unwrap_or_else(|| StatusWord::CONDITIONS_NOT_SATISFIED.into());
+        }
+        self.pending.clear();
+        let response = match self.chain.push(command) {
+            Assembled::More(status) | Assembled::Refused(status) => status.into(),
+            Assembled::Complete(command) if command.cla != 0 => StatusWord::CLA_NOT_SUPPORTED.into(),
+            Assembled::Complete(command) if is_select_by_name(&command) => self.select(device, &command),
+            Assembled::Complete(command) => self.call(device, &command),
+        };
+        self.pending.begin(response, limit)
+    }
+
+    fn select(&mut self, device: &mut Device, command: &Command) -> Response {
+        let found = self
+            .applets
+            .iter()
+            .position(|applet| aid::selects(&command.data, applet.aid()) && applet.is_available(device));
+        let Some(found) = found else {
+            return StatusWord::NOT_FOUND.into();
+        };
+        if self.selected != Some(found) {
+            self.leave();
+        }
+        self.selected = Some(found);
+        match self.applets.get_mut(found) {
+            Some(applet) => applet.select(device),
+            None => StatusWord::NOT_FOUND.into(),
+        }
+    }
+
+    fn call(&mut self, device: &mut Device, command: &Command) -> Response {
+        let Some(applet) = self.selected.and_then(|index| self.applets.get_mut(index)) else {
+            // Nothing is selected: files are not found, and instructions belong to nobody.
+            let select = command.ins == ins::SELECT;
+            return if select { StatusWord::NOT_FOUND } else { StatusWord::INS_NOT_SUPPORTED }.into();
+        };
+        match applet.call(device, command) {
+            Ok(data) => Response::ok(data),
+            Err(status) => status.into(),
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(applet) = self.selected.take().and_then(|index| self.applets.get_mut(index)) {
+            applet.deselect();
+        }
+    }
+}
+
+impl fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatcher").field("selected", &self.selected).finish_non_exhaustive()
+    }
+}
+
+/// The longest answer that fits one frame of the card interface.
+const MAX_ANSWER: u32 = 3060;
+
+/// Without an expected length a short answer is given whole, as keys do.
+fn answer_limit(command: &Command) -> usize {
+    let limit = command.le.unwrap_or(256).min(MAX_ANSWER);
+    usize::try_from(limit).unwrap_or(256)
+}
+
+fn is_select_by_name(command: &Command) -> bool {
+    command.ins == ins::SELECT && command.p1 == 0x04
+}

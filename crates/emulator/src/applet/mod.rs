@@ -1,0 +1,37 @@
+//! The applications on the key's card, and the dispatcher in front of them.
+//!
+//! An application is one file or folder here. It gets the [`Device`] it runs on with every call
+//! and keeps nothing but what belongs to being selected.
+
+mod dispatcher;
+pub(crate) mod management;
+mod ndef;
+pub(crate) mod otp;
+
+use tapkey_protocol::apdu::{Command, Response, StatusWord};
+
+use crate::key::Device;
+
+pub(crate) use dispatcher::Dispatcher;
+
+/// An application.
+pub(crate) trait Applet: Send {
+    /// The full identifier under which it is registered; hosts select by any long enough prefix.
+    fn aid(&self) -> &'static [u8];
+
+    /// Whether it can be selected as things are: switched on for the interface, and not hidden by
+    /// a quirk of the firmware.
+    fn is_available(&self, device: &Device) -> bool;
+
+    /// It is selected, perhaps again.
+    fn select(&mut self, device: &mut Device) -> Response;
+
+    /// Another application was selected, or the card was reset.
+    fn deselect(&mut self);
+
+    /// A complete command, chains put together.
+    ///
+    /// # Errors
+    /// The status word of a refusal.
+    fn call(&mut self, device: &mut Device, command: &Command) -> Result<Vec<u8>, StatusWord>;
+}

@@ -1,0 +1,289 @@
+//! The key itself: reports and commands in, answers and key strokes out.
+
+mod builder;
+mod device;
+mod press;
+mod snapshot;
+mod touch;
+
+use std::fmt;
+
+use tapkey_protocol::hid::{DeviceSide, Event};
+use tapkey_protocol::link::Report;
+use tapkey_protocol::management::{DeviceInfo, Interfaces};
+use tapkey_protocol::slot::Slot;
+use thiserror::Error;
+
+pub use builder::{Builder, EMULATED_SERIALS};
+pub(crate) use device::Device;
+pub use press::{Press, Silence, Typed};
+pub use snapshot::{SlotSnapshot, Snapshot, UsbIdentity};
+pub use touch::{Led, TouchError};
+
+use crate::applet::otp::{self, Outcome, Request, Via};
+use crate::applet::{Dispatcher, management};
+use crate::clock::Milliseconds;
+use crate::profile::Profile;
+use crate::state::StateError;
+use crate::touch::TouchPolicy;
+use touch::Waiting;
+
+/// A YubiKey made of software.
+///
+/// It is a plain state machine: it starts no thread, opens nothing but its state file, and knows
+/// what time it is only from [`tick`](Self::tick). The ports in [`crate::port`] put a clock and a
+/// lock around it.
+///
+/// ```
+/// use tapkey_emulator::{MemoryStore, Power, Profile, VirtualKey};
+///
+/// let mut key = VirtualKey::builder().profile(Profile::YUBIKEY_5_4_3).build()?;
+/// key.power(Power::Usb)?;
+/// // SELECT of the management application.
+/// let answer = key.apdu(&[0, 0xA4, 4, 0, 8, 0xA0, 0, 0, 5, 0x27, 0x47, 0x11, 0x17]);
+/// assert!(answer.ends_with(&[0x90, 0x00]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct VirtualKey {
+    device: Device,
+    hid: DeviceSide,
+    card: Dispatcher,
+    touch: TouchPolicy,
+    waiting: Option<Waiting>,
+    generation: u64,
+}
+
+/// Where a key gets its power from, and with it which of its interfaces work.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Power {
+    /// In a drawer.
+    #[default]
+    Off,
+    /// Plugged in: keyboard, OTP reports and smart card, as far as they are switched on.
+    Usb,
+    /// Held against a contactless reader: smart card only.
+    Nfc,
+}
+
+/// Why a key does not start.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum PowerError {
+    /// The model has no NFC.
+    #[error("this model has no NFC; plug the key in instead")]
+    NoNfc,
+    /// NFC was restricted, and the key was not plugged in since.
+    #[error("NFC is restricted until the key was plugged in once")]
+    NfcRestricted,
+    /// The key could not store that it was plugged in, which ends the restriction of NFC.
+    #[error("the key could not store its state")]
+    Storage,
+}
+
+impl VirtualKey {
+    /// Describes the key to be built.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn from_parts(device: Device, touch: TouchPolicy) -> Self {
+        let card = Dispatcher::new(device.profile().max_apdu());
+        Self { device, hid: DeviceSide::new(), card, touch, waiting: None, generation: 0 }
+    }
+
+    /// Plugs the key in, holds it against a reader, or takes it away. The same power again changes
+    /// nothing; `Off` and then on is a power-up, at whose first use the use counter grows.
+    ///
+    /// # Errors
+    /// [`PowerError`] when the key does not work that way; it is without power then.
+    pub fn power(&mut self, power: Power) -> Result<(), PowerError> {
+        if power == self.device.power() {
+            return Ok(());
+        }
+        self.lose_power();
+        match power {
+            Power::Off => return Ok(()),
+            Power::Usb => self.end_nfc_restriction()?,
+            Power::Nfc => self.check_nfc()?,
+        }
+        self.device.set_power(power);
+        Ok(())
+    }
+
+    /// Where the power comes from.
+    #[must_use]
+    pub const fn powered(&self) -> Power {
+        self.device.power()
+    }
+
+    /// Counts how often power went away. Whoever opened an interface remembers the number, and has
+    /// lost the key when it changed.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Resets the smart card, as a reader does between users: nothing is selected any more. The
+    /// key keeps its power, so no counter moves.
+    pub fn card_reset(&mut self) {
+        self.card.reset();
+    }
+
+    /// Takes a feature report of the OTP interface. Without that interface it is lost.
+    pub fn write_report(&mut self, report: &Report) {
+        if !self.has_otp_reports() {
+            return;
+        }
+        let event = self.hid.write_report(report);
+        if !self.hid.is_awaiting_touch() {
+            self.waiting = None;
+        }
+        if let Event::Frame { command, payload } = event {
+            self.run(command, &payload);
+        }
+    }
+
+    /// Gives a feature report of the OTP interface. Without that interface it is all zeros.
+    pub fn read_report(&mut self) -> Report {
+        if !self.has_otp_reports() {
+            return Report::default();
+        }
+        let status = otp::status(&self.device, Via::Reports);
+        let report = self.hid.read_report(status);
+        if self.device.reboot_requested() && self.hid.is_idle() {
+            self.reboot();
+        }
+        report
+    }
+
+    /// Carries out a command APDU and gives the response, status word included. It is empty when
+    /// there is no card: without power, or with the smart-card interface switched off.
+    pub fn apdu(&mut self, command: &[u8]) -> Vec<u8> {
+        if !self.has_card() {
+            return Vec::new();
+        }
+        let response = self.card.transmit(&mut self.device, command).encode();
+        if self.device.reboot_requested() {
+            self.reboot();
+        }
+        response
+    }
+
+    /// The answer to reset of the smart card, or `None` when there is no card.
+    #[must_use]
+    pub fn atr(&self) -> Option<&'static [u8]> {
+        match self.device.power() {
+            Power::Nfc => self.device.profile().nfc_atr(),
+            Power::Usb if self.has_card() => Some(self.device.profile().usb_atr()),
+            Power::Usb | Power::Off => None,
+        }
+    }
+
+    /// Tells the time. Touches that are due come, waits that are over end. A time before the one
+    /// told last is ignored.
+    pub fn tick(&mut self, now: Milliseconds) {
+        self.device.set_now(now);
+        if self.waiting.is_some() {
+            self.go_on_waiting();
+        }
+    }
+
+    /// The interfaces that a host sees on USB.
+    #[must_use]
+    pub fn interfaces(&self) -> Interfaces {
+        self.device.usb_interfaces()
+    }
+
+    /// What the key tells about itself.
+    #[must_use]
+    pub fn info(&self) -> DeviceInfo {
+        management::info(&self.device)
+    }
+
+    /// The firmware personality.
+    #[must_use]
+    pub const fn profile(&self) -> &Profile {
+        self.device.profile()
+    }
+
+    /// The serial number.
+    #[must_use]
+    pub const fn serial(&self) -> u32 {
+        self.device.state().serial
+    }
+
+    /// Whether there is an interface for OTP reports.
+    #[must_use]
+    pub fn has_otp_reports(&self) -> bool {
+        self.interfaces().contains(Interfaces::OTP)
+    }
+
+    /// Whether there is a smart card.
+    #[must_use]
+    pub fn has_card(&self) -> bool {
+        self.device.power() == Power::Nfc || self.interfaces().contains(Interfaces::CCID)
+    }
+
+    /// A short press: what slot 1 types.
+    ///
+    /// # Errors
+    /// As [`press`](Self::press).
+    pub fn tap(&mut self) -> Result<Press, StateError> {
+        self.press(Slot::One)
+    }
+
+    fn run(&mut self, command: u8, payload: &[u8]) {
+        let request = Request { command, payload, via: Via::Reports };
+        match otp::execute(&mut self.device, &request) {
+            Ok(Outcome::Done) | Err(_) => self.hid.finish(),
+            // What the key answers always fits.
+            Ok(Outcome::Data(data)) => self.hid.respond(data.expose()).unwrap_or_default(),
+            Ok(Outcome::Touch(challenge)) => self.wait_for_touch(challenge),
+        }
+    }
+
+    fn lose_power(&mut self) {
+        self.hid.clear();
+        self.card.reset();
+        self.waiting = None;
+        if self.device.power() != Power::Off {
+            self.generation += 1;
+        }
+        self.device.set_power(Power::Off);
+    }
+
+    fn reboot(&mut self) {
+        let power = self.device.power();
+        self.lose_power();
+        self.device.set_power(power);
+    }
+
+    fn check_nfc(&self) -> Result<(), PowerError> {
+        if self.device.profile().nfc_supported().is_none() {
+            return Err(PowerError::NoNfc);
+        }
+        if self.device.state().settings.nfc_restricted {
+            return Err(PowerError::NfcRestricted);
+        }
+        Ok(())
+    }
+
+    fn end_nfc_restriction(&mut self) -> Result<(), PowerError> {
+        if !self.device.state().settings.nfc_restricted {
+            return Ok(());
+        }
+        self.device.change(|state| state.settings.nfc_restricted = false).map_err(|_| PowerError::Storage)
+    }
+}
+
+impl fmt::Debug for VirtualKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualKey")
+            .field("device", &self.device)
+            .field("hid", &self.hid)
+            .field("card", &self.card)
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
+    }
+}

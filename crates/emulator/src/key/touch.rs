@@ -1,0 +1,119 @@
+//! Waiting for a touch, and the light that shows it.
+
+use thiserror::Error;
+
+use super::{Power, VirtualKey};
+use crate::applet::otp::{self, Challenge};
+use crate::clock::Milliseconds;
+use crate::touch::TouchPolicy;
+
+/// A challenge that waits for a touch.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    challenge: Challenge,
+    until: Milliseconds,
+    touch_at: Option<Milliseconds>,
+}
+
+/// Why a touch did nothing.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum TouchError {
+    /// The key does not wait for a touch.
+    #[error("nothing waits for a touch; to make the key type, press it")]
+    NothingWaits,
+    /// The policy says that nobody touches this key.
+    #[error("this key was set up so that nobody touches it")]
+    NobodyThere,
+}
+
+/// The key's light.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Led {
+    /// Dark: no power, or idle with the light inverted by a slot's flag.
+    Off,
+    /// Lit: idle.
+    On,
+    /// A touch is awaited.
+    Blinking,
+}
+
+impl VirtualKey {
+    /// Touches the key while a challenge waits for it.
+    ///
+    /// # Errors
+    /// [`TouchError`] when nothing waits, or when nobody is there to touch.
+    pub fn touch(&mut self) -> Result<(), TouchError> {
+        if self.waiting.is_none() {
+            return Err(TouchError::NothingWaits);
+        }
+        if self.touch == TouchPolicy::Never {
+            return Err(TouchError::NobodyThere);
+        }
+        self.touched();
+        Ok(())
+    }
+
+    /// Who touches the key from now on. A wait under way is not affected.
+    pub fn set_touch_policy(&mut self, policy: TouchPolicy) {
+        self.touch = policy;
+    }
+
+    /// The key's light.
+    #[must_use]
+    pub fn led(&self) -> Led {
+        match self.powered() {
+            Power::Off => Led::Off,
+            _ if self.waiting.is_some() => Led::Blinking,
+            _ if self.device.touch_level().is_led_inverted() => Led::Off,
+            _ => Led::On,
+        }
+    }
+
+    /// How long the key will still wait for a touch, or `None` when it does not wait.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<Milliseconds> {
+        self.waiting.as_ref().map(|waiting| waiting.until - self.device.now())
+    }
+
+    pub(super) fn wait_for_touch(&mut self, challenge: Challenge) {
+        let now = self.device.now();
+        let seconds = match self.device.state().settings.challenge_timeout {
+            0 => DEFAULT_TIMEOUT_SECONDS,
+            seconds => seconds,
+        };
+        let until = now + Milliseconds::from_seconds(u64::from(seconds));
+        self.waiting = Some(Waiting { challenge, until, touch_at: self.touch.begin(now) });
+        self.go_on_waiting();
+    }
+
+    pub(super) fn go_on_waiting(&mut self) {
+        let now = self.device.now();
+        let Some(waiting) = &self.waiting else { return };
+        let (until, touch_at) = (waiting.until, waiting.touch_at);
+        if touch_at.is_some_and(|at| at <= now && at < until) {
+            self.touched();
+        } else if until <= now {
+            self.waiting = None;
+            self.hid.finish();
+        } else {
+            let seconds = (until - now).0.div_ceil(1000);
+            self.hid.await_touch(u8::try_from(seconds).unwrap_or(u8::MAX));
+        }
+    }
+
+    /// A finger came down while a challenge waits.
+    pub(super) fn touched(&mut self) {
+        let Some(waiting) = self.waiting.take() else { return };
+        match otp::answer(&mut self.device, &waiting.challenge) {
+            Ok(answer) => self.hid.respond(answer.expose()).unwrap_or_default(),
+            Err(_) => self.hid.finish(),
+        }
+    }
+
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+}
+
+const DEFAULT_TIMEOUT_SECONDS: u8 = 15;

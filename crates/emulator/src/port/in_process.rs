@@ -1,0 +1,307 @@
+//! A key in the same process: what tests and demonstrations use.
+//!
+//! ```
+//! use tapkey_emulator::VirtualKey;
+//! use tapkey_emulator::port::in_process::PluggedKey;
+//! use tapkey_protocol::link::OtpLink;
+//!
+//! let key = PluggedKey::new(VirtualKey::builder().build()?)?;
+//! let mut link = key.otp()?;
+//! assert_eq!(link.read_report()?[1..4], [5, 7, 4]); // the firmware
+//! key.unplug();
+//! assert!(link.read_report().is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tapkey_protocol::link::{CardLink, CardTransport, LinkError, OtpLink, Report};
+use tapkey_protocol::slot::Slot;
+
+use crate::clock::Milliseconds;
+use crate::key::{Power, PowerError, Press, Snapshot, TouchError, VirtualKey};
+use crate::state::StateError;
+
+/// A key that several parts of a program share: one has a link to it, another presses it.
+///
+/// Clones are handles of the same key. Every use first tells the key the time.
+#[derive(Clone, Debug)]
+pub struct PluggedKey {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    key: Mutex<VirtualKey>,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+enum Clock {
+    System(Instant),
+    Manual(ManualClock),
+}
+
+/// A clock that stands still until it is moved. Clones are the same clock.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    now: Arc<AtomicU64>,
+}
+
+impl ManualClock {
+    /// A clock at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Milliseconds) {
+        self.now.fetch_add(by.0, Ordering::SeqCst);
+    }
+
+    /// What it shows.
+    #[must_use]
+    pub fn now(&self) -> Milliseconds {
+        Milliseconds(self.now.load(Ordering::SeqCst))
+    }
+}
+
+impl PluggedKey {
+    /// Plugs the key in, unless it has power already, under the system's monotonic clock.
+    ///
+    /// # Errors
+    /// [`PowerError`] when the key does not start.
+    pub fn new(key: VirtualKey) -> Result<Self, PowerError> {
+        Self::start(key, Clock::System(Instant::now()))
+    }
+
+    /// The same under a clock that the caller moves.
+    ///
+    /// # Errors
+    /// As [`PluggedKey::new`].
+    pub fn with_clock(key: VirtualKey, clock: ManualClock) -> Result<Self, PowerError> {
+        Self::start(key, Clock::Manual(clock))
+    }
+
+    fn start(mut key: VirtualKey, clock: Clock) -> Result<Self, PowerError> {
+        if key.powered() == Power::Off {
+            key.power(Power::Usb)?;
+        }
+        Ok(Self { shared: Arc::new(Shared { key: Mutex::new(key), clock }) })
+    }
+
+    /// Opens the OTP interface.
+    ///
+    /// # Errors
+    /// [`LinkError::Removed`] without power, [`LinkError::Unavailable`] when the interface is
+    /// switched off or the key is used over NFC.
+    pub fn otp(&self) -> Result<OtpPort, LinkError> {
+        let key = self.lock();
+        if key.powered() == Power::Off {
+            return Err(LinkError::Removed);
+        }
+        if !key.has_otp_reports() {
+            return Err(LinkError::Unavailable { what: "the OTP interface of the emulated key".to_owned() });
+        }
+        Ok(OtpPort { key: self.clone(), generation: key.generation() })
+    }
+
+    /// Opens the smart-card interface.
+    ///
+    /// # Errors
+    /// [`LinkError::Removed`] without power, [`LinkError::Unavailable`] when the interface is
+    /// switched off.
+    pub fn card(&self) -> Result<CardPort, LinkError> {
+        let key = self.lock();
+        if key.powered() == Power::Off {
+            return Err(LinkError::Removed);
+        }
+        if !key.has_card() {
+            return Err(LinkError::Unavailable { what: "the smart card of the emulated key".to_owned() });
+        }
+        let transport = if key.powered() == Power::Nfc { CardTransport::Nfc } else { CardTransport::Usb };
+        Ok(CardPort { key: self.clone(), generation: key.generation(), transport })
+    }
+
+    /// Presses the key; see [`VirtualKey::press`].
+    ///
+    /// # Errors
+    /// [`StateError`] when a counter could not be stored.
+    pub fn press(&self, slot: Slot) -> Result<Press, StateError> {
+        self.lock().press(slot)
+    }
+
+    /// Holds the key down for so long; see [`VirtualKey::hold`].
+    ///
+    /// # Errors
+    /// As [`PluggedKey::press`].
+    pub fn hold(&self, duration: Milliseconds) -> Result<Press, StateError> {
+        self.lock().hold(duration)
+    }
+
+    /// Touches the key while a challenge waits for it.
+    ///
+    /// # Errors
+    /// [`TouchError`] when nothing waits, or nobody is there.
+    pub fn touch(&self) -> Result<(), TouchError> {
+        self.lock().touch()
+    }
+
+    /// Plugs it in, or holds it against a reader.
+    ///
+    /// # Errors
+    /// [`PowerError`] when the key does not work that way.
+    pub fn plug(&self, power: Power) -> Result<(), PowerError> {
+        self.lock().power(power)
+    }
+
+    /// Takes it away. Links that are open fail from now on with [`LinkError::Removed`].
+    pub fn unplug(&self) {
+        // Taking power away cannot fail.
+        let _ = self.lock().power(Power::Off);
+    }
+
+    /// Takes it away and plugs it in again, over USB. Links that were open stay dead.
+    ///
+    /// # Errors
+    /// As [`PluggedKey::plug`].
+    pub fn replug(&self) -> Result<(), PowerError> {
+        let mut key = self.lock();
+        key.power(Power::Off)?;
+        key.power(Power::Usb)
+    }
+
+    /// What the key is and does at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().snapshot()
+    }
+
+    /// Does anything else with the key, after telling it the time. Others wait meanwhile.
+    pub fn with<T>(&self, work: impl FnOnce(&mut VirtualKey) -> T) -> T {
+        work(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VirtualKey> {
+        // A panic elsewhere cannot leave the key half-changed: it changes by whole values.
+        let mut key = self.shared.key.lock().unwrap_or_else(PoisonError::into_inner);
+        key.tick(match &self.shared.clock {
+            Clock::System(start) => {
+                Milliseconds(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))
+            }
+            Clock::Manual(clock) => clock.now(),
+        });
+        key
+    }
+
+    fn still_there(&self, generation: u64) -> Result<MutexGuard<'_, VirtualKey>, LinkError> {
+        let key = self.lock();
+        if key.generation() != generation || key.powered() == Power::Off {
+            return Err(LinkError::Removed);
+        }
+        Ok(key)
+    }
+}
+
+/// The OTP interface of a plugged-in key.
+#[derive(Debug)]
+pub struct OtpPort {
+    key: PluggedKey,
+    generation: u64,
+}
+
+impl OtpLink for OtpPort {
+    fn write_report(&mut self, report: &Report) -> Result<(), LinkError> {
+        self.key.still_there(self.generation)?.write_report(report);
+        Ok(())
+    }
+
+    fn read_report(&mut self) -> Result<Report, LinkError> {
+        Ok(self.key.still_there(self.generation)?.read_report())
+    }
+}
+
+/// The smart-card interface of a plugged-in key.
+#[derive(Debug)]
+pub struct CardPort {
+    key: PluggedKey,
+    generation: u64,
+    transport: CardTransport,
+}
+
+impl CardPort {
+    /// The card's answer to reset.
+    ///
+    /// # Errors
+    /// [`LinkError::Removed`] when the key is gone.
+    pub fn atr(&self) -> Result<Vec<u8>, LinkError> {
+        let key = self.key.still_there(self.generation)?;
+        Ok(key.atr().unwrap_or_default().to_vec())
+    }
+
+    /// Resets the card, as disconnecting with a reset does.
+    ///
+    /// # Errors
+    /// As [`CardPort::atr`].
+    pub fn reset(&mut self) -> Result<(), LinkError> {
+        self.key.still_there(self.generation)?.card_reset();
+        Ok(())
+    }
+}
+
+impl CardLink for CardPort {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, LinkError> {
+        Ok(self.key.still_there(self.generation)?.apdu(command))
+    }
+
+    fn transport(&self) -> CardTransport {
+        self.transport
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Profile;
+
+    fn plugged() -> PluggedKey {
+        PluggedKey::new(VirtualKey::builder().build().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_link_opened_before_a_replug_stays_dead() {
+        let key = plugged();
+        let mut otp = key.otp().unwrap();
+        let mut card = key.card().unwrap();
+        otp.read_report().unwrap();
+        assert_eq!(card.transport(), CardTransport::Usb);
+        key.replug().unwrap();
+        assert!(matches!(otp.read_report(), Err(LinkError::Removed)));
+        assert!(matches!(otp.write_report(&[0; 8]), Err(LinkError::Removed)));
+        assert!(matches!(card.transmit(&[0, 3, 0, 0]), Err(LinkError::Removed)));
+        key.otp().unwrap().read_report().unwrap();
+    }
+
+    #[test]
+    fn nothing_opens_without_power() {
+        let key = plugged();
+        key.unplug();
+        assert!(matches!(key.otp().map(drop), Err(LinkError::Removed)));
+        assert!(matches!(key.card().map(drop), Err(LinkError::Removed)));
+        key.plug(Power::Nfc).unwrap();
+        assert!(matches!(key.otp().map(drop), Err(LinkError::Unavailable { .. })));
+        let card = key.card().unwrap();
+        assert_eq!(card.transport(), CardTransport::Nfc);
+        assert_eq!(CardTransport::from_atr(&card.atr().unwrap()), CardTransport::Nfc);
+    }
+
+    #[test]
+    fn a_model_without_nfc_says_so() {
+        let key = VirtualKey::builder().profile(Profile::YUBIKEY_4_3_5).build().unwrap();
+        let key = PluggedKey::new(key).unwrap();
+        assert_eq!(key.plug(Power::Nfc), Err(PowerError::NoNfc));
+    }
+}
