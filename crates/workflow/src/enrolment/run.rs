@@ -1,0 +1,369 @@
+//! The way of one enrolment.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use tapkey_api::{
+    enrollments::{CreateEnrollment, EnrollmentSecrets, EnrollmentState},
+    keys::Key,
+    ProblemCode,
+};
+use tapkey_protocol::{
+    otp::{AesKey, PrivateId, PublicId, typed},
+    slot::AccessCode,
+};
+
+use super::{
+    Credential, EnrolError, EnrolmentServer, Event, Journal, KeyError, KeyFacts, KeyPort, Plan, PublicIdChoice,
+    ServerError, TouchPort,
+    journal::{Entry, number},
+};
+
+/// What an enrolment led to.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// The key, active on the server.
+    pub key: Key,
+    /// Whether an interrupted run was finished.
+    pub resumed: bool,
+}
+
+/// Enrols a key; see the crate's documentation for what it promises.
+///
+/// The key and the touch are blocking and run on a blocking thread, so a runtime must be there.
+///
+/// # Errors
+/// [`EnrolError`], whose text says what the slot holds then.
+pub async fn enrol<K, T, S>(
+    plan: &Plan,
+    key: K,
+    touch: T,
+    server: &S,
+    journal: &Journal,
+    events: &mut (dyn FnMut(Event) + Send),
+) -> Result<Enrolled, EnrolError>
+where
+    K: KeyPort + 'static,
+    T: TouchPort + 'static,
+    S: EnrolmentServer,
+{
+    let key = Port::new(key);
+    let facts = key.run(KeyPort::facts).await?.map_err(EnrolError::Read)?;
+    events(Event::KeyRead(facts));
+    let mut run = Run { plan, facts, server, journal, events, entry: None, may_overwrite: plan.overwrite, leftover: false };
+    if let Some(done) = run.pick_up().await? {
+        return Ok(done);
+    }
+    run.check_slot()?;
+    let resumed = run.entry.is_some();
+    let (id, credential) = run.pending().await?;
+    run.program(&key, &id, &credential, resumed).await?;
+    let key = run.confirm(&Port::new(touch), &id, credential.public_id).await?;
+    Ok(Enrolled { key, resumed })
+}
+
+struct Run<'a, S> {
+    plan: &'a Plan,
+    facts: KeyFacts,
+    server: &'a S,
+    journal: &'a Journal,
+    events: &'a mut (dyn FnMut(Event) + Send),
+    /// The unfinished enrolment of this key, slot and server. Keys without a visible serial number
+    /// have none: they could be confused with each other.
+    entry: Option<Entry>,
+    /// Whether the slot's content is known to be worthless, or its owner said so.
+    may_overwrite: bool,
+    /// Whether an enrolment that lapsed may have left its credential in the slot.
+    leftover: bool,
+}
+
+impl<S: EnrolmentServer> Run<'_, S> {
+    /// Looks for an interrupted run. Returns its end where only the server's last answer was lost.
+    async fn pick_up(&mut self) -> Result<Option<Enrolled>, EnrolError> {
+        let Some(serial) = self.facts.serial else { return Ok(None) };
+        let Some(entry) = self.journal.find(&self.server.address(), serial, self.plan.slot)? else { return Ok(None) };
+        let Some(id) = entry.enrollment.clone() else {
+            // The request may or may not have arrived; its id makes asking again harmless.
+            self.entry = (entry.account == self.plan.account).then_some(entry);
+            return Ok(None);
+        };
+        let state = match self.server.state(&id).await {
+            Ok(enrolment) => enrolment,
+            Err(error) if error.code == Some(ProblemCode::EnrollmentNotFound) => {
+                self.leftover = entry.slot_written;
+                self.journal.remove(&entry, self.plan.slot)?;
+                return Ok(None);
+            }
+            Err(error) => return Err(EnrolError::Server(error)),
+        };
+        match state.state {
+            EnrollmentState::Active => {
+                let key_id = state.key_id.ok_or(EnrolError::Malformed("an active enrolment without a key"))?;
+                let key = self.server.key(&key_id).await.map_err(EnrolError::Server)?;
+                self.journal.remove(&entry, self.plan.slot)?;
+                if key.account == self.plan.account {
+                    (self.events)(Event::Confirmed(Box::new(key.clone())));
+                    return Ok(Some(Enrolled { key, resumed: true }));
+                }
+                // Active for another account: a key in use, which only its owner may overwrite.
+            }
+            EnrollmentState::Pending if entry.account == self.plan.account => {
+                // What is in the slot is either our own pending credential, or what the first run
+                // was allowed to overwrite a short while ago.
+                self.may_overwrite |= entry.slot_written;
+                self.entry = Some(entry);
+            }
+            EnrollmentState::Pending => {
+                self.server.abandon(&id).await.map_err(EnrolError::Server)?;
+                self.may_overwrite |= entry.slot_written;
+                self.journal.remove(&entry, self.plan.slot)?;
+            }
+            // Long ago: who knows what the slot holds by now. Its owner has to say so.
+            _ => {
+                self.leftover = entry.slot_written;
+                self.journal.remove(&entry, self.plan.slot)?;
+            }
+        }
+        Ok(None)
+    }
+
+    const fn check_slot(&self) -> Result<(), EnrolError> {
+        if self.facts.is_programmed(self.plan.slot) && !self.may_overwrite {
+            return Err(EnrolError::SlotProgrammed { slot: self.plan.slot, leftover: self.leftover });
+        }
+        Ok(())
+    }
+
+    /// The pending credential: created, or the same one again.
+    async fn pending(&mut self) -> Result<(String, Credential), EnrolError> {
+        let resumed = self.entry.is_some();
+        let mut request = self.request()?;
+        if let Some(entry) = &self.entry {
+            request.request_id.clone_from(&entry.request_id);
+        } else if let Some(serial) = self.facts.serial {
+            let (account, request_id) = (self.plan.account.clone(), request.request_id.clone());
+            let mut entry =
+                Entry::new(self.server.address(), account, serial, number(self.plan.slot), request_id);
+            // A leftover of ours in the slot stays known as such.
+            entry.slot_written = self.may_overwrite && !self.plan.overwrite;
+            self.journal.write(&entry, self.plan.slot)?;
+            self.entry = Some(entry);
+        }
+        let secrets = match self.server.create(&request).await {
+            Ok(secrets) => secrets,
+            Err(error) => return self.creation_failed(error, resumed).await,
+        };
+        let credential = read(&secrets)?;
+        if let Some(entry) = &mut self.entry {
+            entry.enrollment = Some(secrets.id.clone());
+            self.journal.write(entry, self.plan.slot)?;
+        }
+        let public_id = credential.public_id;
+        (self.events)(if resumed { Event::Resuming { public_id } } else { Event::Pending { public_id } });
+        Ok((secrets.id, credential))
+    }
+
+    /// A definite refusal leaves nothing to resume. When the plan changed since the interrupted run
+    /// (another label, say), or that run's credential lapsed, a new one is asked for.
+    async fn creation_failed(
+        &mut self,
+        error: ServerError,
+        resumed: bool,
+    ) -> Result<(String, Credential), EnrolError> {
+        let Some(code) = error.code else { return Err(EnrolError::Server(error)) };
+        let stale = matches!(
+            code,
+            ProblemCode::RequestIdReused
+                | ProblemCode::EnrollmentExpired
+                | ProblemCode::EnrollmentAbandoned
+                | ProblemCode::EnrollmentConfirmed
+        );
+        if !is_definite(code) {
+            return Err(EnrolError::Server(error));
+        }
+        if let Some(entry) = self.entry.take() {
+            if stale && resumed && let Some(id) = &entry.enrollment {
+                // It may be gone already, which is as good.
+                let _ = self.server.abandon(id).await;
+            }
+            self.journal.remove(&entry, self.plan.slot)?;
+        }
+        if stale && resumed { Box::pin(self.pending()).await } else { Err(EnrolError::Server(error)) }
+    }
+
+    fn request(&self) -> Result<CreateEnrollment, EnrolError> {
+        let public_id = match self.plan.public_id {
+            PublicIdChoice::Server => None,
+            PublicIdChoice::Given(id) => Some(id),
+            PublicIdChoice::Serial => Some(PublicId::from_serial(self.facts.serial.ok_or(EnrolError::NoSerial)?)),
+        };
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| EnrolError::Task)?;
+        Ok(CreateEnrollment {
+            request_id: HEXLOWER_PERMISSIVE.encode(&random),
+            account: self.plan.account.clone(),
+            create_account: self.plan.create_account,
+            slot: number(self.plan.slot),
+            serial: self.facts.serial,
+            firmware: Some(self.facts.version.to_string()),
+            public_id: public_id.map(|id| id.to_string()),
+            label: self.plan.label.clone(),
+            emulated: self.facts.software,
+            access_code: self.plan.generate_access_code,
+        })
+    }
+
+    async fn program<K: KeyPort + 'static>(
+        &mut self,
+        key: &Port<K>,
+        id: &str,
+        credential: &Credential,
+        resumed: bool,
+    ) -> Result<(), EnrolError> {
+        let slot = self.plan.slot;
+        let was_begun = self.entry.as_ref().is_some_and(|entry| entry.slot_written);
+        if let Some(entry) = &mut self.entry {
+            entry.slot_written = true;
+            self.journal.write(entry, slot)?;
+        }
+        (self.events)(Event::Programming { slot });
+        // An interrupted run may have put the new access code in place already. A wrong code costs
+        // nothing: keys count no tries.
+        let ours = credential.access_code.clone().filter(|_| resumed && was_begun);
+        let candidates = [self.plan.current_access_code.clone(), ours];
+        let mut outcome = self.write(key, credential, candidates[0].clone()).await?;
+        if let (Err(error), Some(code)) = (&outcome, &candidates[1])
+            && error.unchanged
+        {
+            outcome = self.write(key, credential, Some(code.clone())).await?;
+        }
+        match outcome {
+            Ok(()) => {
+                (self.events)(Event::Programmed { slot });
+                Ok(())
+            }
+            Err(error) if error.unchanged && !was_begun => {
+                // The server forgets it by itself if it cannot be reached now.
+                let _ = self.server.abandon(id).await;
+                if let Some(entry) = self.entry.take() {
+                    self.journal.remove(&entry, slot)?;
+                }
+                Err(EnrolError::Refused(error))
+            }
+            Err(error) => Err(EnrolError::Interrupted(error)),
+        }
+    }
+
+    async fn write<K: KeyPort + 'static>(
+        &self,
+        key: &Port<K>,
+        credential: &Credential,
+        current: Option<AccessCode>,
+    ) -> Result<Result<(), KeyError>, EnrolError> {
+        let (slot, credential) = (self.plan.slot, credential.clone());
+        key.run(move |key| key.program(slot, &credential, current.as_ref())).await
+    }
+
+    async fn confirm<T: TouchPort + 'static>(
+        &mut self,
+        touch: &Port<T>,
+        id: &str,
+        public_id: PublicId,
+    ) -> Result<Key, EnrolError> {
+        let slot = self.plan.slot;
+        let mut why = String::new();
+        for _ in 0..TRIES {
+            (self.events)(Event::AwaitingTouch { slot, public_id });
+            let typed = touch.run(move |touch| touch.typed_password(slot, public_id)).await?;
+            let typed = typed.map_err(|source| EnrolError::Touch { public_id, source })?;
+            match self.prove(id, public_id, &typed).await? {
+                Ok(key) => {
+                    if let Some(entry) = &self.entry {
+                        self.journal.remove(entry, slot)?;
+                    }
+                    (self.events)(Event::Confirmed(Box::new(key.clone())));
+                    return Ok(key);
+                }
+                Err(reason) => {
+                    (self.events)(Event::NotThisPassword { why: reason.clone() });
+                    why = reason;
+                }
+            }
+        }
+        Err(EnrolError::NotThisPassword { public_id, tries: TRIES, why })
+    }
+
+    /// The inner error is a reason to touch again.
+    async fn prove(&self, id: &str, public_id: PublicId, typed: &str) -> Result<Result<Key, String>, EnrolError> {
+        let otp = match typed::parse(typed) {
+            Err(error) => return Ok(Err(error.to_string())),
+            Ok((otp, _)) if otp.public_id() != public_id => {
+                return Ok(Err(format!("it begins with {}, so another slot or key typed it", otp.public_id())));
+            }
+            Ok((otp, _)) => otp,
+        };
+        match self.server.confirm(id, &otp.to_string()).await {
+            Ok(key) => Ok(Ok(key)),
+            Err(error) => match error.code {
+                Some(ProblemCode::BadOtp) => Ok(Err("the server cannot open it with the new credential".to_owned())),
+                Some(ProblemCode::ReplayedOtp) => Ok(Err("it was used before; touch the key again".to_owned())),
+                Some(ProblemCode::EnrollmentConfirmed) => self.confirmed_before(id, public_id).await.map(Ok),
+                _ => Err(EnrolError::Confirm { public_id, source: error }),
+            },
+        }
+    }
+
+    /// An earlier confirmation got through although its answer did not.
+    async fn confirmed_before(&self, id: &str, public_id: PublicId) -> Result<Key, EnrolError> {
+        let confirm = |source| EnrolError::Confirm { public_id, source };
+        let state = self.server.state(id).await.map_err(confirm)?;
+        let key_id = state.key_id.ok_or(EnrolError::Malformed("an active enrolment without a key"))?;
+        self.server.key(&key_id).await.map_err(confirm)
+    }
+}
+
+/// Whether the server surely did not, and will not, create the credential.
+const fn is_definite(code: ProblemCode) -> bool {
+    !matches!(
+        code,
+        ProblemCode::StoreUnavailable
+            | ProblemCode::Internal
+            | ProblemCode::RequestTimeout
+            | ProblemCode::ShuttingDown
+            | ProblemCode::TooManyRequests
+            | ProblemCode::Unauthorized
+            | ProblemCode::Unknown
+    )
+}
+
+fn read(secrets: &EnrollmentSecrets) -> Result<Credential, EnrolError> {
+    fn bytes<const N: usize>(hex: &str, what: &'static str) -> Result<[u8; N], EnrolError> {
+        let bytes = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok();
+        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(EnrolError::Malformed(what))
+    }
+    let access_code = secrets.access_code.as_ref();
+    Ok(Credential {
+        public_id: secrets.public_id.parse().map_err(|_| EnrolError::Malformed("public id"))?,
+        private_id: PrivateId::new(bytes(secrets.private_id.expose(), "private id")?),
+        aes_key: AesKey::new(bytes(secrets.aes_key.expose(), "AES key")?),
+        access_code: access_code.map(|code| bytes(code.expose(), "access code")).transpose()?.map(AccessCode::new),
+    })
+}
+
+/// Something blocking, used from async code one call at a time.
+struct Port<P>(Arc<Mutex<P>>);
+
+impl<P: Send + 'static> Port<P> {
+    fn new(port: P) -> Self {
+        Self(Arc::new(Mutex::new(port)))
+    }
+
+    async fn run<R: Send + 'static>(&self, work: impl FnOnce(&mut P) -> R + Send + 'static) -> Result<R, EnrolError> {
+        let port = Arc::clone(&self.0);
+        let task = tokio::task::spawn_blocking(move || work(&mut port.lock().unwrap_or_else(PoisonError::into_inner)));
+        task.await.map_err(|_| EnrolError::Task)
+    }
+}
+
+/// How many typed texts are looked at before giving up.
+const TRIES: u32 = 5;
