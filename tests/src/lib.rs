@@ -1,4 +1,5 @@
 //! Helpers for the journeys.
 
 pub mod credential;
+pub mod namespace;
 pub mod parts;
