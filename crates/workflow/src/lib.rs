@@ -11,15 +11,16 @@
 //! beside the user's other state makes the difference; it holds no secret.
 //!
 //! What touches the outside is behind three small traits, so that a program can bring its own:
-//! [`KeyPort`] (a plugged-in key; implemented for [`tapkey_driver::Device`]), [`TouchPort`] (how a
+//! [`KeyPort`] (a plugged-in key; implemented by [`DeviceKey`]), [`TouchPort`] (how a
 //! typed password reaches us) and [`EnrolmentServer`] (implemented for
 //! [`tapkey_client::api::Client`]).
 
 pub mod enrolment;
 
 mod client;
-//mod device;
+mod device;
 
+pub use device::DeviceKey;
 pub use enrolment::{
     Credential, EnrolError, Enrolled, EnrolmentServer, Event, Journal, JournalError, KeyError, KeyFacts, KeyPort,
     Plan, PublicIdChoice, ServerError, TouchError, TouchPort, enrol,
