@@ -58,7 +58,7 @@ pub(super) async fn ask<V, C, F>(plan: Plan, servers: usize, attempt: impl Fn(us
 where
     F: Future<Output = Reply<V, C>>,
 {
-    let deadline = Instant::now() + plan.deadline;
+    let deadline = after(plan.deadline);
     let mut outcome = Outcome { definite: None, undecided: vec![], failures: vec![], out_of_time: false };
     let one = |server: usize, count: u8| {
         let reply = attempt(server);
@@ -107,11 +107,18 @@ where
             () = sleep_until(next_start), if !waiting.is_empty() => {
                 if let Some(server) = waiting.next() {
                     under_way.push(one(server, 1));
-                    next_start = Instant::now() + plan.delay;
+                    next_start = after(plan.delay);
                 }
             }
         }
     }
+}
+
+/// That long from now; what is too long for a clock is as good as a century.
+fn after(time: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + CENTURY)
 }
 
 #[cfg(test)]
@@ -230,6 +237,14 @@ mod tests {
         assert_eq!(failures, [(0, 1), (1, 1), (0, 2), (0, 3)]);
         assert_eq!(took, 3 * 10 + 2 * 200);
         assert_eq!(asked.len(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_limit_is_too_long() {
+        let long = Duration::MAX;
+        let plan = Plan { delay: long, attempt_limit: long, deadline: long, attempts: 1 };
+        let (outcome, _, _) = play(plan, &vec![(10, Reply::Definite("a"))]).await;
+        assert_eq!(outcome.definite, Some("a"));
     }
 
     #[tokio::test(start_paused = true)]
