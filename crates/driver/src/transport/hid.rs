@@ -258,3 +258,6 @@ const SLOW_RECLAIM: Duration = Duration::from_millis(3500);
 const RECLAIM_POLL: Duration = Duration::from_millis(100);
 const STATUS_TRIES: u32 = 40;
 const STATUS_WAIT: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests;
