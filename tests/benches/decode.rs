@@ -1,5 +1,12 @@
 //! Opening one-time passwords: ours beside libyubikey, the same passwords, one core, run in turn.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 use std::{fmt::Write, fs, hint::black_box, process::Command, time::Instant};
 
@@ -13,7 +20,8 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("decode");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/decode.c");
-    let built = Command::new("cc").args(["-O2", "-o"]).arg(&program).arg(source).arg("-lyubikey").status().unwrap();
+    let built =
+        Command::new("cc").args(["-O2", "-o"]).arg(&program).arg(source).arg("-lyubikey").status().unwrap();
     assert!(built.success(), "cannot build against libyubikey (package libyubikey-dev)");
 
     let key = AesKey::new(*b"sixteen byte key");

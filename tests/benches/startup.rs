@@ -42,7 +42,8 @@ fn main() {
 
 fn time(program: &Path) -> Duration {
     let start = Instant::now();
-    let status = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    let status =
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
     assert!(status.success(), "{} --version failed", program.display());
     start.elapsed()
 }

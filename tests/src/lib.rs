@@ -3,3 +3,5 @@
 pub mod credential;
 pub mod namespace;
 pub mod parts;
+pub mod tapkey;
+pub mod unsynced;

@@ -110,9 +110,13 @@ fn one_tls_provider_and_no_system_crypto_in_the_build() {
 #[test]
 fn the_minimum_rust_version_is_the_same_everywhere() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let stated = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    let stated =
+        manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    assert!(readme.contains(&format!("Rust {stated} or newer")), "README does not say Rust {stated} or newer");
+    assert!(
+        readme.contains(&format!("Rust {stated} or newer")),
+        "README does not say Rust {stated} or newer"
+    );
     for file in ["tests/yubikit/Cargo.toml", "fuzz/Cargo.toml"] {
         let text = fs::read_to_string(root().join(file)).unwrap();
         assert!(!text.contains("rust-version"), "{file} states the version again");
@@ -121,8 +125,11 @@ fn the_minimum_rust_version_is_the_same_everywhere() {
 
 #[test]
 fn links_in_the_documentation_lead_somewhere() {
-    let mut pages: Vec<_> = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    pages.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root().join(name)));
+    let mut pages: Vec<_> =
+        fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.extend(
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root().join(name)),
+    );
     for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
         let text = fs::read_to_string(page).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -35,10 +35,7 @@ pub struct TooLong(pub usize);
 pub fn pad(challenge: &[u8]) -> Result<[u8; FRAME], TooLong> {
     let filler = if challenge.last() == Some(&0) { 1 } else { 0 };
     let mut frame = [filler; FRAME];
-    frame
-        .get_mut(..challenge.len())
-        .ok_or(TooLong(challenge.len()))?
-        .copy_from_slice(challenge);
+    frame.get_mut(..challenge.len()).ok_or(TooLong(challenge.len()))?.copy_from_slice(challenge);
     Ok(frame)
 }
 

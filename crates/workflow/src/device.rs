@@ -24,7 +24,8 @@ impl DeviceKey {
 
 impl KeyPort for DeviceKey {
     fn facts(&mut self) -> Result<KeyFacts, KeyError> {
-        let mut session = self.device.open_otp(Prefer::Programming, &self.control).map_err(KeyError::unchanged)?;
+        let mut session =
+            self.device.open_otp(Prefer::Programming, &self.control).map_err(KeyError::unchanged)?;
         let status = session.status(&self.control).map_err(KeyError::unchanged)?;
         Ok(KeyFacts {
             serial: self.device.serial(),
@@ -35,8 +36,14 @@ impl KeyPort for DeviceKey {
         })
     }
 
-    fn program(&mut self, slot: Slot, credential: &Credential, current: Option<&AccessCode>) -> Result<(), KeyError> {
-        let mut session = self.device.open_otp(Prefer::Programming, &self.control).map_err(KeyError::unchanged)?;
+    fn program(
+        &mut self,
+        slot: Slot,
+        credential: &Credential,
+        current: Option<&AccessCode>,
+    ) -> Result<(), KeyError> {
+        let mut session =
+            self.device.open_otp(Prefer::Programming, &self.control).map_err(KeyError::unchanged)?;
         let config = YubicoOtp {
             public_id: credential.public_id,
             private_id: credential.private_id.clone(),

@@ -22,6 +22,6 @@ mod device;
 
 pub use device::DeviceKey;
 pub use enrolment::{
-    Credential, EnrolError, Enrolled, EnrolmentServer, Event, Journal, JournalError, KeyError, KeyFacts, KeyPort,
-    Plan, PublicIdChoice, ServerError, TouchError, TouchPort, enrol,
+    Credential, EnrolError, Enrolled, EnrolmentServer, Event, Journal, JournalError, KeyError, KeyFacts,
+    KeyPort, Plan, PublicIdChoice, ServerError, TouchError, TouchPort, enrol,
 };

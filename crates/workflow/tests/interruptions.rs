@@ -1,5 +1,5 @@
 //! An enrolment that is cut at any point leaves nothing half-done, and running it again arrives.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod fakes;
 
@@ -113,10 +113,8 @@ async fn a_key_that_refuses_leaves_nothing_pending() {
 #[tokio::test]
 async fn passwords_of_other_keys_and_used_ones_are_asked_for_again() {
     let world = World::new();
-    world.finger.lock().unwrap().first_types = vec![
-        "not a password".into(),
-        "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj".into(),
-    ];
+    world.finger.lock().unwrap().first_types =
+        vec!["not a password".into(), "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj".into()];
     let mut refusals = 0;
     let mut count = |event| refusals += u32::from(matches!(event, Event::NotThisPassword { .. }));
     world.enrol_with(&plan(), &mut count).await.unwrap();

@@ -148,15 +148,17 @@ pub const fn accepted_over_hid(before: Status, after: Status) -> bool {
 
 /// Whether the key accepted a write that was made over a smart card between the two statuses.
 ///
-/// As [`accepted_over_hid`], except that an emptied key must also show neither touch nor LED bits,
-/// and that firmware 5.0.0 to 5.4.2 shows 0 after a write over a smart card, so that 0 says nothing
+/// As [`accepted_over_hid`], except that an emptied key must also show neither touch nor LED bits
+/// (firmware 4.0 to 5.4 shows them as they were at power-up, so they say nothing there), and that
+/// firmware 5.0.0 to 5.4.2 shows 0 after a write over a smart card, so that 0 says nothing
 /// there and is taken as accepted.
 #[must_use]
 pub fn accepted_over_card(before: Status, after: Status) -> bool {
     let silent = after.version.is_within(Version::new(5, 0, 0), Version::new(5, 4, 3));
+    let stale = after.version.is_within(Version::new(4, 0, 0), Version::new(5, 5, 0));
+    let shows_nothing = stale || after.touch_level.0 & TouchLevel::SMART_CARD_STATE == 0;
     after.sequence == before.sequence.wrapping_add(1)
-        || (after.sequence == 0
-            && (silent || (before.sequence > 0 && after.touch_level.0 & TouchLevel::SMART_CARD_STATE == 0)))
+        || (after.sequence == 0 && (silent || (before.sequence > 0 && shows_nothing)))
 }
 
 #[cfg(test)]
@@ -203,6 +205,15 @@ mod tests {
         let after = Status { version: Version::new(5, 4, 2), ..status(0, 5) };
         assert!(accepted_over_card(status(3, 5), after));
         assert!(!accepted_over_card(status(3, 5), status(0, 5)));
+    }
+
+    /// Deleting the last slot of a 5.4.3 over a smart card: the slot bits stay until power-up.
+    #[test]
+    fn firmware_before_5_5_shows_old_slots_over_a_card() {
+        let at = |sequence| Status { version: Version::new(5, 4, 3), ..status(sequence, 5) };
+        assert!(accepted_over_card(at(3), at(0)));
+        assert!(!accepted_over_card(at(0), at(0)), "nothing was written");
+        assert!(!accepted_over_card(at(3), at(3)), "refused");
     }
 
     #[test]

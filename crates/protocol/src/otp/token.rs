@@ -135,15 +135,18 @@ mod tests {
     fn published_vectors() {
         let counting: [u8; 16] = std::array::from_fn(|i| u8::try_from(i).unwrap());
         let one_to_six = [1, 2, 3, 4, 5, 6];
-        let last_key = [
-            0xc4, 0x42, 0x28, 0x90, 0x65, 0x30, 0x76, 0xcd, 0xe7, 0x3d, 0x44, 0x9b, 0x19, 0x1b, 0x41, 0x6a,
-        ];
+        let last_key =
+            [0xc4, 0x42, 0x28, 0x90, 0x65, 0x30, 0x76, 0xcd, 0xe7, 0x3d, 0x44, 0x9b, 0x19, 0x1b, 0x41, 0x6a];
         let last_id = [0x33, 0xc6, 0x9e, 0x7f, 0x24, 0x9e];
         let vectors = [
             (counting, token(one_to_six, 1, 1, 1, 1, 0), "dvgtiblfkbgturecfllberrvkinnctnn"),
             (counting, token(one_to_six, 1, 1, 1, 2, 0), "rnibcnfhdninbrdebccrndfhjgnhftee"),
             (counting, token(one_to_six, 0xfff, 1, 1, 1, 0), "iikkijbdknrrdhfdrjltvgrbkkjblcbh"),
-            ([0x88; 16], token([0x88; 6], 0x8888, 0x8888, 0x88, 0x88, 0x8888), "dcihgvrhjeucvrinhdfddbjhfjftjdei"),
+            (
+                [0x88; 16],
+                token([0x88; 6], 0x8888, 0x8888, 0x88, 0x88, 0x8888),
+                "dcihgvrhjeucvrinhdfddbjhfjftjdei",
+            ),
             ([0; 16], token([0; 6], 0, 0, 0, 0, 0), "kkkncjnvcnenkjvjgncjihljiibgbhbh"),
             (last_key, token(last_id, 1, 0x13a7, 0x24, 0, 0xc63c), "iucvrkjiegbhidrcicvlgrcgkgurhjnj"),
         ];

@@ -89,7 +89,8 @@ impl Answer {
     #[must_use]
     pub fn to_text(&self, key: &ApiKey) -> String {
         let lines = self.lines();
-        let mut signed: Vec<(&str, &str)> = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut signed: Vec<(&str, &str)> =
+            lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
         signed.sort_unstable_by_key(|(name, _)| *name);
         let bytes = signed.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         let signature = Signature::over_sorted(key, bytes);
@@ -182,7 +183,8 @@ mod tests {
             names,
             ["h", "t", "otp", "nonce", "sl", "timestamp", "sessioncounter", "sessionuse", "status", "", ""]
         );
-        let replay = Answer::new(Status::ReplayedOtp, "T".into(), echo.clone()).with_sync_percent(0).with_times(times);
+        let replay =
+            Answer::new(Status::ReplayedOtp, "T".into(), echo.clone()).with_sync_percent(0).with_times(times);
         assert!(!replay.to_text(&ApiKey::empty()).contains("sl="));
         let bad = Answer::new(Status::BadOtp, "T".into(), echo).with_sync_percent(0).with_times(times);
         assert!(!bad.to_text(&ApiKey::empty()).contains("cccc"));

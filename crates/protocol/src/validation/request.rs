@@ -2,10 +2,7 @@
 
 use thiserror::Error;
 
-use super::{
-    ApiKey, ClientId, Nonce, Query, Signature, Status, SyncLevel,
-    query::encode,
-};
+use super::{ApiKey, ClientId, Nonce, Query, Signature, Status, SyncLevel, query::encode};
 use crate::otp::{Otp, PublicId, typed};
 
 /// A well-formed request.
@@ -246,7 +243,9 @@ mod tests {
     #[test]
     fn optional_parameters() {
         let full = format!("id=1&otp={OTP}&nonce={NONCE}");
-        for (text, expected) in [("1", true), ("01", true), ("1.0", true), ("0", false), ("yes", false), ("", false)] {
+        for (text, expected) in
+            [("1", true), ("01", true), ("1.0", true), ("0", false), ("yes", false), ("", false)]
+        {
             assert_eq!(read(&format!("{full}&timestamp={text}")).unwrap().timestamp, expected, "{text}");
         }
         assert_eq!(read(&format!("{full}&sl=&timeout=")).unwrap().timeout, None);
@@ -266,7 +265,8 @@ mod tests {
     fn signatures() {
         let key: ApiKey = "mG5be6ZJU1qBGz24yPh/ESM3UdU=".parse().unwrap();
         let request = Request::new(ClientId::try_from(1).unwrap(), OTP, NONCE.parse().unwrap()).unwrap();
-        let check = |query: &str, key: &ApiKey| Request::check_signature(&Query::parse(query.as_bytes()), key);
+        let check =
+            |query: &str, key: &ApiKey| Request::check_signature(&Query::parse(query.as_bytes()), key);
         let signed = request.to_query(Some(&key));
         assert_eq!(check(&signed, &key), RequestSignature::Right);
         assert_eq!(check(&format!("{signed}&extra=1"), &key), RequestSignature::Wrong);

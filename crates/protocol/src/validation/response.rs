@@ -68,11 +68,7 @@ impl Response {
         }
         self.check_echo("nonce", request.nonce.as_str(), Distrust::Nonce)?;
         self.check_echo("otp", &request.otp_as_sent, Distrust::Otp)?;
-        Ok(Verdict {
-            status: self.status,
-            sync_percent: self.number("sl"),
-            times: self.times(),
-        })
+        Ok(Verdict { status: self.status, sync_percent: self.number("sl"), times: self.times() })
     }
 
     fn signature(&self, key: &ApiKey) -> Signature {
@@ -186,7 +182,9 @@ pub enum Distrust {
     #[error("the answer's signature is wrong: is the API key the one of this client id, without quotes?")]
     Signature,
     /// Signed with the empty key, as servers do before they know the client.
-    #[error("the server does not seem to know this client id (it answered {claimed}, which cannot be authenticated)")]
+    #[error(
+        "the server does not seem to know this client id (it answered {claimed}, which cannot be authenticated)"
+    )]
     ClientUnknown {
         /// What the answer says; anybody could have written it.
         claimed: Status,
@@ -220,7 +218,8 @@ mod tests {
         let mut sorted = pairs.to_vec();
         sorted.sort_unstable();
         let h = Signature::over_sorted(key, sorted.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
-        pairs.iter().fold(format!("h={h}\r\n"), |text, (name, value)| format!("{text}{name}={value}\r\n")) + "\r\n"
+        pairs.iter().fold(format!("h={h}\r\n"), |text, (name, value)| format!("{text}{name}={value}\r\n"))
+            + "\r\n"
     }
 
     fn judge(body: &str) -> Result<Verdict, Distrust> {
@@ -249,14 +248,20 @@ mod tests {
             (&[("otp", OTP), ("nonce", "0123456789abcdeX"), ("status", "OK")], Distrust::Nonce),
             (&[("otp", OTP), ("status", "OK")], Distrust::Nonce),
             (&[("nonce", "0123456789abcdef"), ("status", "OK")], Distrust::Otp),
-            (&[("otp", &OTP.replace('v', "c")), ("nonce", "0123456789abcdef"), ("status", "OK")], Distrust::Otp),
+            (
+                &[("otp", &OTP.replace('v', "c")), ("nonce", "0123456789abcdef"), ("status", "OK")],
+                Distrust::Otp,
+            ),
         ];
         for (pairs, distrust) in cases {
             assert_eq!(judge(&signed(pairs, &key())).unwrap_err(), distrust, "{pairs:?}");
         }
         let refusal = [("t", "T"), ("status", "NO_SUCH_CLIENT")];
         let claimed = Status::NoSuchClient;
-        assert_eq!(judge(&signed(&refusal, &ApiKey::empty())).unwrap_err(), Distrust::ClientUnknown { claimed });
+        assert_eq!(
+            judge(&signed(&refusal, &ApiKey::empty())).unwrap_err(),
+            Distrust::ClientUnknown { claimed }
+        );
     }
 
     #[test]

@@ -68,7 +68,9 @@ impl fmt::Debug for ApiKey {
 
 /// Not an API key.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("an API key is base64 with padding, as the server printed it (check for quotes or missing characters)")]
+#[error(
+    "an API key is base64 with padding, as the server printed it (check for quotes or missing characters)"
+)]
 pub struct ApiKeyError;
 
 /// The value of `h`.

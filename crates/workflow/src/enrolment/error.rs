@@ -1,9 +1,6 @@
 //! Why an enrolment ended early, and what holds then.
 
-use tapkey_protocol::{
-    otp::PublicId,
-    slot::Slot,
-};
+use tapkey_protocol::{otp::PublicId, slot::Slot};
 use thiserror::Error;
 
 use super::{JournalError, KeyError, ServerError, TouchError};
@@ -24,7 +21,9 @@ pub enum EnrolError {
         leftover: bool,
     },
     /// A public id from the serial number was asked for, and the key shows none. Nothing was changed.
-    #[error("the key does not show its serial number, so no public id can be made from it; let the server choose one")]
+    #[error(
+        "the key does not show its serial number, so no public id can be made from it; let the server choose one"
+    )]
     NoSerial,
     /// The key could not be read. Nothing was changed.
     #[error("the key could not be read; nothing was changed: {0}")]
@@ -42,7 +41,9 @@ pub enum EnrolError {
     #[error("{0}; the key was not changed")]
     Server(#[source] ServerError),
     /// The slot holds the pending credential, and no password came.
-    #[error("{source}; the slot holds the new credential, which is not active yet. Run the same command again to finish")]
+    #[error(
+        "{source}; the slot holds the new credential, which is not active yet. Run the same command again to finish"
+    )]
     Touch {
         /// Whose.
         public_id: PublicId,
@@ -50,7 +51,9 @@ pub enum EnrolError {
         source: TouchError,
     },
     /// The slot holds the pending credential, and the server did not confirm it.
-    #[error("{source}; the slot holds the new credential, which may not be active yet. Run the same command again to finish")]
+    #[error(
+        "{source}; the slot holds the new credential, which may not be active yet. Run the same command again to finish"
+    )]
     Confirm {
         /// Whose.
         public_id: PublicId,
@@ -58,7 +61,9 @@ pub enum EnrolError {
         source: ServerError,
     },
     /// Several passwords in a row were not of this credential.
-    #[error("what was typed {tries} times is not a password of {public_id}: {why}. Run the same command again to finish")]
+    #[error(
+        "what was typed {tries} times is not a password of {public_id}: {why}. Run the same command again to finish"
+    )]
     NotThisPassword {
         /// Whose it should have been.
         public_id: PublicId,

@@ -35,8 +35,23 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) const fn new(server: String, account: String, serial: u32, slot: u8, request_id: String) -> Self {
-        Self { version: VERSION, server, account, serial, slot, request_id, enrollment: None, slot_written: false }
+    pub(super) const fn new(
+        server: String,
+        account: String,
+        serial: u32,
+        slot: u8,
+        request_id: String,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            server,
+            account,
+            serial,
+            slot,
+            request_id,
+            enrollment: None,
+            slot_written: false,
+        }
     }
 }
 
@@ -55,7 +70,9 @@ impl Journal {
             Err(source) => return Err(JournalError::Read { path, source }),
         };
         match serde_json::from_str::<Entry>(&text) {
-            Ok(entry) if entry.version == VERSION && entry.server == server && entry.serial == serial => Ok(Some(entry)),
+            Ok(entry) if entry.version == VERSION && entry.server == server && entry.serial == serial => {
+                Ok(Some(entry))
+            }
             Ok(_) => Err(JournalError::Foreign { path }),
             Err(source) => Err(JournalError::Malformed { path, source }),
         }
@@ -70,7 +87,9 @@ impl Journal {
     pub(super) fn remove(&self, entry: &Entry, slot: Slot) -> Result<(), JournalError> {
         let path = self.path(&entry.server, entry.serial, slot);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JournalError::Write { path, source: error }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(JournalError::Write { path, source: error })
+            }
             _ => Ok(()),
         }
     }
@@ -153,7 +172,9 @@ mod tests {
         assert_eq!(journal.find("https://a", 7, Slot::One).unwrap(), None);
         journal.write(&entry, Slot::One).unwrap();
         assert_eq!(journal.find("https://a", 7, Slot::One).unwrap(), Some(entry.clone()));
-        for (server, serial, slot) in [("https://b", 7, Slot::One), ("https://a", 8, Slot::One), ("https://a", 7, Slot::Two)] {
+        for (server, serial, slot) in
+            [("https://b", 7, Slot::One), ("https://a", 8, Slot::One), ("https://a", 7, Slot::Two)]
+        {
             assert_eq!(journal.find(server, serial, slot).unwrap(), None);
         }
         journal.remove(&entry, Slot::One).unwrap();

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use tapkey_api::{
+    ProblemCode,
     enrollments::{CreateEnrollment, EnrollmentSecrets, EnrollmentState},
     keys::Key,
-    ProblemCode,
 };
 use tapkey_protocol::{
     otp::{AesKey, PrivateId, PublicId, typed},
@@ -14,8 +14,8 @@ use tapkey_protocol::{
 };
 
 use super::{
-    Credential, EnrolError, EnrolmentServer, Event, Journal, KeyError, KeyFacts, KeyPort, Plan, PublicIdChoice,
-    ServerError, TouchPort,
+    Credential, EnrolError, EnrolmentServer, Event, Journal, KeyError, KeyFacts, KeyPort, Plan,
+    PublicIdChoice, ServerError, TouchPort,
     journal::{Entry, number},
 };
 
@@ -50,7 +50,16 @@ where
     let key = Port::new(key);
     let facts = key.run(KeyPort::facts).await?.map_err(EnrolError::Read)?;
     events(Event::KeyRead(facts));
-    let mut run = Run { plan, facts, server, journal, events, entry: None, may_overwrite: plan.overwrite, leftover: false };
+    let mut run = Run {
+        plan,
+        facts,
+        server,
+        journal,
+        events,
+        entry: None,
+        may_overwrite: plan.overwrite,
+        leftover: false,
+    };
     if let Some(done) = run.pick_up().await? {
         return Ok(done);
     }
@@ -81,7 +90,9 @@ impl<S: EnrolmentServer> Run<'_, S> {
     /// Looks for an interrupted run. Returns its end where only the server's last answer was lost.
     async fn pick_up(&mut self) -> Result<Option<Enrolled>, EnrolError> {
         let Some(serial) = self.facts.serial else { return Ok(None) };
-        let Some(entry) = self.journal.find(&self.server.address(), serial, self.plan.slot)? else { return Ok(None) };
+        let Some(entry) = self.journal.find(&self.server.address(), serial, self.plan.slot)? else {
+            return Ok(None);
+        };
         let Some(id) = entry.enrollment.clone() else {
             // The request may or may not have arrived; its id makes asking again harmless.
             self.entry = (entry.account == self.plan.account).then_some(entry);
@@ -98,7 +109,8 @@ impl<S: EnrolmentServer> Run<'_, S> {
         };
         match state.state {
             EnrollmentState::Active => {
-                let key_id = state.key_id.ok_or(EnrolError::Malformed("an active enrolment without a key"))?;
+                let key_id =
+                    state.key_id.ok_or(EnrolError::Malformed("an active enrolment without a key"))?;
                 let key = self.server.key(&key_id).await.map_err(EnrolError::Server)?;
                 self.journal.remove(&entry, self.plan.slot)?;
                 if key.account == self.plan.account {
@@ -182,7 +194,10 @@ impl<S: EnrolmentServer> Run<'_, S> {
             return Err(EnrolError::Server(error));
         }
         if let Some(entry) = self.entry.take() {
-            if stale && resumed && let Some(id) = &entry.enrollment {
+            if stale
+                && resumed
+                && let Some(id) = &entry.enrollment
+            {
                 // It may be gone already, which is as good.
                 let _ = self.server.abandon(id).await;
             }
@@ -195,7 +210,9 @@ impl<S: EnrolmentServer> Run<'_, S> {
         let public_id = match self.plan.public_id {
             PublicIdChoice::Server => None,
             PublicIdChoice::Given(id) => Some(id),
-            PublicIdChoice::Serial => Some(PublicId::from_serial(self.facts.serial.ok_or(EnrolError::NoSerial)?)),
+            PublicIdChoice::Serial => {
+                Some(PublicId::from_serial(self.facts.serial.ok_or(EnrolError::NoSerial)?))
+            }
         };
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| EnrolError::Task)?;
@@ -294,19 +311,31 @@ impl<S: EnrolmentServer> Run<'_, S> {
     }
 
     /// The inner error is a reason to touch again.
-    async fn prove(&self, id: &str, public_id: PublicId, typed: &str) -> Result<Result<Key, String>, EnrolError> {
+    async fn prove(
+        &self,
+        id: &str,
+        public_id: PublicId,
+        typed: &str,
+    ) -> Result<Result<Key, String>, EnrolError> {
         let otp = match typed::parse(typed) {
             Err(error) => return Ok(Err(error.to_string())),
             Ok((otp, _)) if otp.public_id() != public_id => {
-                return Ok(Err(format!("it begins with {}, so another slot or key typed it", otp.public_id())));
+                return Ok(Err(format!(
+                    "it begins with {}, so another slot or key typed it",
+                    otp.public_id()
+                )));
             }
             Ok((otp, _)) => otp,
         };
         match self.server.confirm(id, &otp.to_string()).await {
             Ok(key) => Ok(Ok(key)),
             Err(error) => match error.code {
-                Some(ProblemCode::BadOtp) => Ok(Err("the server cannot open it with the new credential".to_owned())),
-                Some(ProblemCode::ReplayedOtp) => Ok(Err("it was used before; touch the key again".to_owned())),
+                Some(ProblemCode::BadOtp) => {
+                    Ok(Err("the server cannot open it with the new credential".to_owned()))
+                }
+                Some(ProblemCode::ReplayedOtp) => {
+                    Ok(Err("it was used before; touch the key again".to_owned()))
+                }
                 Some(ProblemCode::EnrollmentConfirmed) => self.confirmed_before(id, public_id).await.map(Ok),
                 _ => Err(EnrolError::Confirm { public_id, source: error }),
             },
@@ -346,7 +375,10 @@ fn read(secrets: &EnrollmentSecrets) -> Result<Credential, EnrolError> {
         public_id: secrets.public_id.parse().map_err(|_| EnrolError::Malformed("public id"))?,
         private_id: PrivateId::new(bytes(secrets.private_id.expose(), "private id")?),
         aes_key: AesKey::new(bytes(secrets.aes_key.expose(), "AES key")?),
-        access_code: access_code.map(|code| bytes(code.expose(), "access code")).transpose()?.map(AccessCode::new),
+        access_code: access_code
+            .map(|code| bytes(code.expose(), "access code"))
+            .transpose()?
+            .map(AccessCode::new),
     })
 }
 
@@ -358,9 +390,14 @@ impl<P: Send + 'static> Port<P> {
         Self(Arc::new(Mutex::new(port)))
     }
 
-    async fn run<R: Send + 'static>(&self, work: impl FnOnce(&mut P) -> R + Send + 'static) -> Result<R, EnrolError> {
+    async fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut P) -> R + Send + 'static,
+    ) -> Result<R, EnrolError> {
         let port = Arc::clone(&self.0);
-        let task = tokio::task::spawn_blocking(move || work(&mut port.lock().unwrap_or_else(PoisonError::into_inner)));
+        let task = tokio::task::spawn_blocking(move || {
+            work(&mut port.lock().unwrap_or_else(PoisonError::into_inner))
+        });
         task.await.map_err(|_| EnrolError::Task)
     }
 }

@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use tapkey_api::{
+    ProblemCode,
     enrollments::{CreateEnrollment, Enrollment, EnrollmentSecrets},
     keys::Key,
-    ProblemCode,
 };
 use thiserror::Error;
 

@@ -20,8 +20,8 @@ use tapkey_protocol::{
     version::Version,
 };
 use tapkey_workflow::{
-    Credential, EnrolError, Enrolled, EnrolmentServer, Event, Journal, KeyError, KeyFacts, KeyPort, Plan, ServerError,
-    TouchError, TouchPort, enrol,
+    Credential, EnrolError, Enrolled, EnrolmentServer, Event, Journal, KeyError, KeyFacts, KeyPort, Plan,
+    ServerError, TouchError, TouchPort, enrol,
 };
 
 pub const SERIAL: u32 = 12_345_678;
@@ -118,7 +118,12 @@ impl KeyPort for FakeKey {
         })
     }
 
-    fn program(&mut self, slot: Slot, credential: &Credential, current: Option<&AccessCode>) -> Result<(), KeyError> {
+    fn program(
+        &mut self,
+        slot: Slot,
+        credential: &Credential,
+        current: Option<&AccessCode>,
+    ) -> Result<(), KeyError> {
         if self.cutter.cuts(Cut::BeforeProgram) {
             return Err(KeyError::uncertain(lost()));
         }
@@ -239,7 +244,8 @@ impl EnrolmentServer for FakeServer {
             return Err(unreachable());
         }
         let mut records = self.records.lock().unwrap();
-        if let Some(record) = records.values().find(|record| record.request.request_id == request.request_id) {
+        if let Some(record) = records.values().find(|record| record.request.request_id == request.request_id)
+        {
             return match record.state {
                 EnrollmentState::Pending if record.request == *request => Ok(record.secrets.clone()),
                 EnrollmentState::Pending => Err(refuse(ProblemCode::RequestIdReused)),
@@ -288,7 +294,11 @@ impl EnrolmentServer for FakeServer {
         let record = records.get_mut(id).ok_or_else(|| refuse(ProblemCode::EnrollmentNotFound))?;
         if record.state == EnrollmentState::Active {
             let same = record.confirmed_with.as_deref() == Some(password);
-            return if same { Ok(self.key_of(record)) } else { Err(refuse(ProblemCode::EnrollmentConfirmed)) };
+            return if same {
+                Ok(self.key_of(record))
+            } else {
+                Err(refuse(ProblemCode::EnrollmentConfirmed))
+            };
         }
         let bytes = |text: &SecretText| data_encoding::HEXLOWER.decode(text.expose().as_bytes()).unwrap();
         let key = AesKey::new(bytes(&record.secrets.aes_key).try_into().unwrap());
@@ -311,7 +321,8 @@ impl EnrolmentServer for FakeServer {
 
     async fn key(&self, id: &str) -> Result<Key, ServerError> {
         let records = self.records.lock().unwrap();
-        let record = records.get(id.trim_start_matches("k-")).ok_or_else(|| refuse(ProblemCode::KeyNotFound))?;
+        let record =
+            records.get(id.trim_start_matches("k-")).ok_or_else(|| refuse(ProblemCode::KeyNotFound))?;
         Ok(self.key_of(record))
     }
 }
@@ -359,8 +370,11 @@ impl World {
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Enrolled, EnrolError> {
         let key = FakeKey { state: Arc::clone(&self.key), cutter: self.cutter.clone() };
-        let finger =
-            Finger { key: Arc::clone(&self.key), state: Arc::clone(&self.finger), cutter: self.cutter.clone() };
+        let finger = Finger {
+            key: Arc::clone(&self.key),
+            state: Arc::clone(&self.finger),
+            cutter: self.cutter.clone(),
+        };
         let journal = Journal::new(self.folder.path().to_owned());
         enrol(plan, key, finger, &self.server, &journal, events).await
     }
@@ -372,7 +386,8 @@ impl World {
     /// One credential is active, it is the one in the slot, and it belongs to `account`.
     pub fn assert_enrolled_once(&self, account: &str) {
         let records = self.server.records.lock().unwrap();
-        let active: Vec<_> = records.values().filter(|record| record.state == EnrollmentState::Active).collect();
+        let active: Vec<_> =
+            records.values().filter(|record| record.state == EnrollmentState::Active).collect();
         assert_eq!(active.len(), 1);
         assert_eq!(active[0].request.account, account);
         let key = self.key.lock().unwrap();
@@ -391,7 +406,8 @@ impl World {
         let key = self.key.lock().unwrap();
         let Some(held) = &key.slots.0[1] else { return };
         let records = self.server.records.lock().unwrap();
-        let known = records.values().find(|record| record.secrets.public_id == held.public_id.to_string()).unwrap();
+        let known =
+            records.values().find(|record| record.secrets.public_id == held.public_id.to_string()).unwrap();
         assert!(matches!(known.state, EnrollmentState::Pending | EnrollmentState::Active));
     }
 }
