@@ -47,8 +47,8 @@ mod touch;
 
 pub use clock::Milliseconds;
 pub use key::{
-    Builder, EMULATED_SERIALS, Led, Power, PowerError, Press, Silence, SlotSnapshot, Snapshot, TouchError,
-    Typed, UsbIdentity, VirtualKey,
+    Builder, EMULATED_SERIALS, Led, Power, PowerError, Press, Recorder, Silence, SlotSnapshot, Snapshot,
+    TouchError, Typed, UsbIdentity, VirtualKey,
 };
 pub use profile::{Profile, UnknownProfile};
 pub use random::{OsRandom, RandomSource, SeededRandom};

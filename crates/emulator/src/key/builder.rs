@@ -3,7 +3,9 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::{Device, VirtualKey};
+use tapkey_protocol::transcript::Secrets;
+
+use super::{Device, Log, Recorder, VirtualKey};
 use crate::profile::Profile;
 use crate::random::{OsRandom, RandomSource};
 use crate::state::{self, KeyState, MemoryStore, StateError, StateStore};
@@ -21,6 +23,7 @@ pub struct Builder {
     store: Box<dyn StateStore>,
     random: Box<dyn RandomSource>,
     touch: TouchPolicy,
+    log: Option<Log>,
 }
 
 impl Builder {
@@ -61,6 +64,14 @@ impl Builder {
         self
     }
 
+    /// Writes down everything that goes in and out. With [`Secrets::Show`] that includes keys and
+    /// passwords; whoever asks for it must warn about it.
+    #[must_use]
+    pub fn transcript(mut self, secrets: Secrets, recorder: impl Recorder + 'static) -> Self {
+        self.log = Some(Log::new(secrets, Box::new(recorder)));
+        self
+    }
+
     /// Wakes the stored key, or makes a new one with empty slots and stores it. It has no power
     /// yet; see [`VirtualKey::power`].
     ///
@@ -85,7 +96,7 @@ impl Builder {
         if fresh {
             device.save()?;
         }
-        Ok(VirtualKey::from_parts(device, self.touch))
+        Ok(VirtualKey::from_parts(device, self.touch, self.log))
     }
 
     fn check(&self, key: KeyState, location: String) -> Result<KeyState, StateError> {
@@ -119,6 +130,7 @@ impl Default for Builder {
             store: Box::new(MemoryStore::new()),
             random: Box::new(OsRandom),
             touch: TouchPolicy::default(),
+            log: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod builder;
 mod device;
 mod press;
+mod recorder;
 mod snapshot;
 mod touch;
 
@@ -17,6 +18,8 @@ use thiserror::Error;
 pub use builder::{Builder, EMULATED_SERIALS};
 pub(crate) use device::Device;
 pub use press::{Press, Silence, Typed};
+pub(crate) use recorder::Log;
+pub use recorder::Recorder;
 pub use snapshot::{SlotSnapshot, Snapshot, UsbIdentity};
 pub use touch::{Led, TouchError};
 
@@ -51,6 +54,7 @@ pub struct VirtualKey {
     touch: TouchPolicy,
     waiting: Option<Waiting>,
     generation: u64,
+    log: Option<Log>,
 }
 
 /// Where a key gets its power from, and with it which of its interfaces work.
@@ -87,9 +91,9 @@ impl VirtualKey {
         Builder::default()
     }
 
-    pub(crate) fn from_parts(device: Device, touch: TouchPolicy) -> Self {
+    pub(crate) fn from_parts(device: Device, touch: TouchPolicy, log: Option<Log>) -> Self {
         let card = Dispatcher::new(device.profile().max_apdu());
-        Self { device, hid: DeviceSide::new(), card, touch, waiting: None, generation: 0 }
+        Self { device, hid: DeviceSide::new(), card, touch, waiting: None, generation: 0, log }
     }
 
     /// Plugs the key in, holds it against a reader, or takes it away. The same power again changes
@@ -108,6 +112,7 @@ impl VirtualKey {
             Power::Nfc => self.check_nfc()?,
         }
         self.device.set_power(power);
+        self.log_event(if power == Power::Nfc { "held against a reader" } else { "plugged in" });
         Ok(())
     }
 
@@ -128,6 +133,7 @@ impl VirtualKey {
     /// key keeps its power, so no counter moves.
     pub fn card_reset(&mut self) {
         self.card.reset();
+        self.log_card_reset();
     }
 
     /// Takes a feature report of the OTP interface. Without that interface it is lost.
@@ -136,8 +142,9 @@ impl VirtualKey {
             return;
         }
         let event = self.hid.write_report(report);
-        if !self.hid.is_awaiting_touch() {
+        if self.waiting.is_some() && !self.hid.is_awaiting_touch() {
             self.waiting = None;
+            self.log_event("the host gives the challenge up");
         }
         if let Event::Frame { command, payload } = event {
             self.run(command, &payload);
@@ -163,7 +170,9 @@ impl VirtualKey {
         if !self.has_card() {
             return Vec::new();
         }
+        self.log_command(command);
         let response = self.card.transmit(&mut self.device, command).encode();
+        self.log_response(&response);
         if self.device.reboot_requested() {
             self.reboot();
         }
@@ -234,13 +243,28 @@ impl VirtualKey {
     }
 
     fn run(&mut self, command: u8, payload: &[u8]) {
+        self.log_report_command(command, payload);
         let request = Request { command, payload, via: Via::Reports };
         match otp::execute(&mut self.device, &request) {
-            Ok(Outcome::Done) | Err(_) => self.hid.finish(),
-            // What the key answers always fits.
-            Ok(Outcome::Data(data)) => self.hid.respond(data.expose()).unwrap_or_default(),
+            Ok(Outcome::Done) => {
+                self.hid.finish();
+                self.log_outcome("accepted");
+            }
+            Err(_) => self.refuse(),
+            Ok(Outcome::Data(data)) => self.respond(data.expose()),
             Ok(Outcome::Touch(challenge)) => self.wait_for_touch(challenge),
         }
+    }
+
+    fn respond(&mut self, data: &[u8]) {
+        self.log_report_answer(data);
+        // What the key answers always fits.
+        self.hid.respond(data).unwrap_or_default();
+    }
+
+    fn refuse(&mut self) {
+        self.hid.finish();
+        self.log_outcome("refused");
     }
 
     fn lose_power(&mut self) {
@@ -249,6 +273,8 @@ impl VirtualKey {
         self.waiting = None;
         if self.device.power() != Power::Off {
             self.generation += 1;
+            self.log_card_reset();
+            self.log_event("power lost");
         }
         self.device.set_power(Power::Off);
     }

@@ -113,17 +113,9 @@ impl VirtualKey {
     /// # Errors
     /// [`StateError`] when a counter that has to move could not be stored; nothing was typed then.
     pub fn press(&mut self, slot: Slot) -> Result<Press, StateError> {
-        if self.powered() == Power::Off {
-            return Ok(Press::Nothing(Silence::NoPower));
-        }
-        if self.is_waiting() {
-            self.touched();
-            return Ok(Press::AnsweredChallenge);
-        }
-        if !self.has_otp_reports() {
-            return Ok(Press::Nothing(Silence::NoKeyboard));
-        }
-        otp::press(&mut self.device, slot)
+        let press = self.pressed(slot)?;
+        self.log_press(&press);
+        Ok(press)
     }
 
     /// Holds the key down for a time and lets it go, which decides the slot: 0.3 to 2.5 s is slot
@@ -141,5 +133,19 @@ impl VirtualKey {
             _ => return Ok(Press::Nothing(Silence::Undecided)),
         };
         self.press(slot)
+    }
+
+    fn pressed(&mut self, slot: Slot) -> Result<Press, StateError> {
+        if self.powered() == Power::Off {
+            return Ok(Press::Nothing(Silence::NoPower));
+        }
+        if self.is_waiting() {
+            self.touched();
+            return Ok(Press::AnsweredChallenge);
+        }
+        if !self.has_otp_reports() {
+            return Ok(Press::Nothing(Silence::NoKeyboard));
+        }
+        otp::press(&mut self.device, slot)
     }
 }

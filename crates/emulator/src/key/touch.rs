@@ -96,6 +96,7 @@ impl VirtualKey {
         } else if until <= now {
             self.waiting = None;
             self.hid.finish();
+            self.log_outcome("nobody touched in time");
         } else {
             let seconds = (until - now).0.div_ceil(1000);
             self.hid.await_touch(u8::try_from(seconds).unwrap_or(u8::MAX));
@@ -105,9 +106,10 @@ impl VirtualKey {
     /// A finger came down while a challenge waits.
     pub(super) fn touched(&mut self) {
         let Some(waiting) = self.waiting.take() else { return };
+        self.log_event("touched");
         match otp::answer(&mut self.device, &waiting.challenge) {
-            Ok(answer) => self.hid.respond(answer.expose()).unwrap_or_default(),
-            Err(_) => self.hid.finish(),
+            Ok(answer) => self.respond(answer.expose()),
+            Err(_) => self.refuse(),
         }
     }
 
