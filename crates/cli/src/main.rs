@@ -1,1 +1,34 @@
-fn main() {}
+//! `tapkey`: enrol a YubiKey, validate what it types, run the server, emulate a key.
+//!
+//! One file per command group stands under `commands`; this file only parses, runs, and turns the
+//! outcome into an exit code (see [`exit::Exit`] for their meaning).
+
+mod args;
+mod commands;
+mod config;
+mod encode;
+mod exit;
+mod interrupt;
+#[cfg(any(feature = "device", feature = "emulator"))]
+mod keys;
+mod output;
+mod prompt;
+mod secrets;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let printer = output::Printer::new(&args.global);
+    let context = commands::Context { global: args.global, printer };
+    match commands::run(args.command, &context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            context.printer.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The command line: global options and the list of commands. The options of a command stand in
+//! its own file.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+/// Enrol a YubiKey, validate what it types, run the server, emulate a key.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tapkey",
+    version,
+    about,
+    long_about = "Enrol a YubiKey, validate what it types, run the server, emulate a key.\n\n\
+        Everything works with a key made of software too: add --emulated.\n\
+        New here? Run `tapkey demo`.",
+    after_long_help = EXIT_CODES,
+    arg_required_else_help = true,
+    max_term_width = 100,
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The exit codes, as the long help of every command ends.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed, or you said no
+  2    wrong command line or configuration
+  3    no key, or several and none chosen
+  4    refused by the key (access code, touch not given, wrong kind of slot)
+  5    rejected by the server (bad or replayed one-time password, missing rights)
+  6    cannot reach the server, the reader or the smart-card service
+  130  interrupted by Ctrl-C
+
+Secrets are never arguments. Where an option takes a SOURCE, write
+  prompt      ask for it, without showing it
+  -           one line of standard input
+  file:PATH   the first line of a file
+  env:NAME    an environment variable";
+
+/// Options that work with every command.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct Global {
+    /// Write JSON for programs; docs/json.md describes every shape.
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) json: bool,
+
+    /// Leave remarks out; errors and results stay.
+    #[arg(short, long, global = true, help_heading = "Output", conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say more; twice or three times for logs.
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
+    pub(crate) verbose: u8,
+
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true,
+        help = "When to use colours: auto, always or never [default: auto, which heeds NO_COLOR]",
+        hide_default_value = true, help_heading = "Output")]
+    pub(crate) color: Color,
+
+    /// Choose the key with this serial number.
+    #[arg(long, global = true, value_name = "N", env = "TAPKEY_SERIAL", hide_env_values = true, help_heading = "Choosing a key")]
+    pub(crate) serial: Option<u32>,
+
+    /// Choose the key in the smart-card reader whose name contains NAME.
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Choosing a key")]
+    pub(crate) reader: Option<String>,
+
+    /// Use a software key, kept in STATE-FILE; without a file, in your own state folder.
+    #[arg(long, global = true, value_name = "STATE-FILE", num_args = 0..=1, require_equals = true,
+        conflicts_with = "reader", help_heading = "Choosing a key")]
+    #[expect(clippy::option_option, reason = "absent, present without a file, present with one")]
+    pub(crate) emulated: Option<Option<PathBuf>>,
+
+    /// The Tapkey server.
+    #[arg(long, global = true, value_name = "URL", env = "TAPKEY_SERVER", hide_env_values = true, help_heading = "Server")]
+    pub(crate) server: Option<String>,
+
+    /// The file with the API token; the environment variable TAPKEY_TOKEN may hold the token itself.
+    #[arg(long, global = true, value_name = "FILE", env = "TAPKEY_TOKEN_FILE", hide_env_values = true, help_heading = "Server")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Trust the certificate authorities in this PEM file too.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// Your settings; see docs/cli.md for what may stand there.
+    #[arg(long, global = true, value_name = "FILE", env = "TAPKEY_CONFIG", hide_env_values = true, help_heading = "Server")]
+    pub(crate) config_file: Option<PathBuf>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the keys that are plugged in.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    List(commands::list::Args),
+
+    /// Show what a key is and what it can do.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    Info(commands::info::Args),
+
+    /// The two slots behind the button: show, program, change, empty.
+    #[command(subcommand)]
+    Otp(commands::otp::Command),
+
+    /// Send a challenge to a slot and print the response.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    Challenge(commands::challenge::Args),
+
+    /// Enrol a key against a Tapkey server.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    Enroll(commands::enroll::Args),
+
+    /// Ask validation servers about a one-time password.
+    Verify(commands::verify::Args),
+
+    /// Run the Tapkey server.
+    #[cfg(feature = "server")]
+    Serve(commands::serve::Args),
+
+    /// Administer a Tapkey server, over HTTP with a token.
+    #[command(subcommand)]
+    Admin(commands::admin::Command),
+
+    /// A key made of software.
+    #[cfg(feature = "emulator")]
+    #[command(subcommand)]
+    Emulate(commands::emulate::Command),
+
+    /// See everything work in a minute: server, software key, enrolment, touch, replay refused.
+    #[cfg(all(feature = "server", feature = "emulator"))]
+    Demo(commands::demo::Args),
+
+    /// Print a completion script for a shell.
+    Completions(commands::completions::Args),
+
+    /// Write the manual pages.
+    Man(commands::man::Args),
+}

@@ -1,0 +1,219 @@
+//! `tapkey emulate`: a key made of software, seen from its own side.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+use serde::Serialize;
+use tapkey_emulator::{Profile, SlotSnapshot, Snapshot, port::socket};
+use tapkey_protocol::slot::Slot;
+
+use super::Context;
+use crate::{
+    exit::{Exit, Failure, chain},
+    interrupt,
+    keys::{
+        self,
+        software::{Pressed, Software, Wish, socket_path, wake_here},
+    },
+    output,
+};
+
+/// Everything `tapkey emulate` does.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "A software key lives in its state file, which is made when it is first needed. Without a running
+emulator, every command plugs the key in, uses it and takes it away again. `emulate run` keeps it plugged
+in, so that touches can come from another terminal:
+
+  tapkey emulate run key.json &
+  tapkey --emulated=key.json challenge -2 -x 1122 &
+  tapkey emulate touch key.json
+
+Software keys are for tests and for trying things out: whoever can read the file has the key.")]
+pub(crate) enum Command {
+    /// Keep a key plugged in until Ctrl-C.
+    Run(Run),
+    /// Press the key and print what it types.
+    Press(Press),
+    /// Touch the key while a challenge waits for it.
+    Touch(State),
+    /// Unplug the key and plug it in again.
+    Replug(State),
+    /// Show what the key is and holds; never its secrets.
+    Show(State),
+}
+
+/// Which key.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct State {
+    /// The key's state file; without it, the one of --emulated, or the one in your state folder.
+    state: Option<PathBuf>,
+}
+
+/// Options of `tapkey emulate run`.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    state: State,
+
+    /// The firmware of a new key: 4.3.5, 5.2.7, 5.4.3 or 5.7.4.
+    #[arg(long, value_name = "VERSION")]
+    profile: Option<Profile>,
+
+    /// Hold the key against a contactless reader instead of plugging it in.
+    #[arg(long)]
+    nfc: bool,
+}
+
+/// Options of `tapkey emulate press`.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct Press {
+    #[command(flatten)]
+    state: State,
+
+    /// 1 for a short press, 2 for a long one.
+    #[arg(long, value_name = "SLOT", default_value = "1")]
+    slot: Slot,
+}
+
+/// Runs it.
+pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => keep(&args, context),
+        Command::Press(args) => press(&args, context),
+        Command::Touch(state) => touch(&state, context),
+        Command::Replug(state) => replug(&state, context),
+        Command::Show(state) => show(&state, context),
+    }
+}
+
+impl State {
+    fn path(&self, context: &Context) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.state {
+            return Ok(path.clone());
+        }
+        match keys::state_file(context)? {
+            Some(path) => Ok(path),
+            None => crate::config::state_folder().map(|folder| folder.join("key.json")),
+        }
+    }
+
+    fn open(&self, context: &Context) -> Result<Software, Failure> {
+        Software::open(&self.path(context)?, &Wish::of(context), context)
+    }
+}
+
+#[derive(Serialize)]
+struct Running<'a> {
+    #[serde(flatten)]
+    key: &'a Snapshot,
+    socket: String,
+}
+
+/// Serves the key on the socket beside its state file.
+fn keep(args: &Run, context: &Context) -> Result<(), Failure> {
+    let path = args.state.path(context)?;
+    let wish = Wish { profile: args.profile, serial: context.global.serial, nfc: args.nfc };
+    let key = wake_here(&path, &wish)?;
+    let server = socket::Server::bind(socket_path(&path), key.clone())
+        .map_err(|error| Failure::failed(format!("the software key cannot be served: {}", chain(&error))))?;
+    let stopper = server.stopper();
+    let _busy = interrupt::until_stopped(move || stopper.stop());
+    let running = Running { key: &key.snapshot(), socket: server.path().display().to_string() };
+    context.printer.result("emulate-run/1", &running, |running| {
+        format!(
+            "software key {} (firmware {}) is plugged in; state in {}\n",
+            running.key.serial, running.key.profile, running.key.state
+        )
+    })?;
+    context.printer.say("Ctrl-C takes it away.");
+    server.run().map_err(|error| Failure::failed(format!("the software key is served no more: {}", chain(&error))))
+}
+
+#[derive(Serialize)]
+struct PressReport {
+    slot: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typed: Option<String>,
+    answered_challenge: bool,
+}
+
+fn press(args: &Press, context: &Context) -> Result<(), Failure> {
+    let key = args.state.open(context)?;
+    let (typed, answered) = match key.press(args.slot)? {
+        Pressed::Typed(text) => (Some(text), false),
+        Pressed::Answered => (None, true),
+        Pressed::Nothing(why) => {
+            return Err(Failure::new(Exit::Key, format!("the key typed nothing: {why}")));
+        }
+    };
+    let report = PressReport { slot: args.slot.number(), typed, answered_challenge: answered };
+    context.printer.result("emulate-press/1", &report, |report| report.typed.clone().unwrap_or_default())?;
+    if answered {
+        context.printer.say("a challenge was waiting, and this touch answered it");
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Done {
+    done: bool,
+}
+
+fn touch(state: &State, context: &Context) -> Result<(), Failure> {
+    let key = state.open(context)?;
+    if !key.is_elsewhere() {
+        return Err(Failure::new(Exit::Key, "nothing waits for a touch: the key is not plugged in")
+            .hint("`tapkey emulate run` keeps it plugged in; `tapkey emulate press` makes it type"));
+    }
+    key.touch()?;
+    context.printer.result("emulate-touch/1", &Done { done: true }, |_| "touched".to_owned())
+}
+
+fn replug(state: &State, context: &Context) -> Result<(), Failure> {
+    state.open(context)?.replug()?;
+    context.printer.result("emulate-replug/1", &Done { done: true }, |_| "unplugged and plugged in again".to_owned())
+}
+
+fn show(state: &State, context: &Context) -> Result<(), Failure> {
+    let key = state.open(context)?;
+    let snapshot = key.snapshot()?;
+    context.printer.result("emulate-show/1", &snapshot, |snapshot| {
+        let mut rows = vec![
+            ("serial number", snapshot.serial.to_string()),
+            ("firmware", snapshot.profile.clone()),
+            ("power", snapshot.power.clone()),
+            ("USB", format!("{} ({:04x}:{:04x})", snapshot.usb.product, snapshot.usb.vendor_id, snapshot.usb.product_id)),
+            ("light", snapshot.led.clone()),
+        ];
+        let [one, two] = &snapshot.slots;
+        rows.push(("slot 1", describe(one.as_ref())));
+        rows.push(("slot 2", describe(two.as_ref())));
+        rows.push(("state", snapshot.state.clone()));
+        rows.push(("running", if key.is_elsewhere() { "in an emulator process" } else { "no" }.to_owned()));
+        output::fields(&rows)
+    })
+}
+
+fn describe(slot: Option<&SlotSnapshot>) -> String {
+    let Some(slot) = slot else { return "empty".to_owned() };
+    let mut text = slot.kind.clone();
+    if let Some(id) = &slot.public_id {
+        text.push_str(&format!(", public id {id}"));
+    }
+    if let Some(uses) = slot.use_counter {
+        text.push_str(&format!(", use counter {uses}"));
+    }
+    if let Some(session) = slot.session_counter {
+        text.push_str(&format!(", session counter {session}"));
+    }
+    if let Some(factor) = slot.moving_factor {
+        text.push_str(&format!(", counter {factor}"));
+    }
+    for (word, is) in [("protected", slot.protected), ("dormant", slot.dormant), ("fixed settings", !slot.updatable)] {
+        if is {
+            text.push_str(", ");
+            text.push_str(word);
+        }
+    }
+    text
+}

@@ -1,0 +1,328 @@
+//! `tapkey enroll`: make a key and a server share a new credential.
+
+use clap::{Args as ClapArgs, ValueEnum};
+use serde::Serialize;
+use tapkey_api::keys::Key;
+use tapkey_client::api;
+use tapkey_driver::Error as KeyFailure;
+use tapkey_protocol::{
+    otp::{PublicId, PublicIdError},
+    slot::{AccessCode, Slot},
+};
+use tapkey_workflow::{
+    DeviceKey, EnrolError, Enrolled, Event, Journal, KeyError, Plan, PublicIdChoice, ServerError, TouchError,
+    TouchPort, enrol,
+};
+
+use super::{Context, admin, block_on};
+use crate::{
+    config,
+    encode::from_hex_exact,
+    exit::{Exit, Failure, chain},
+    interrupt, keys, output, prompt,
+    secrets::{Source, Wanted},
+};
+
+/// Options of `tapkey enroll`.
+#[derive(ClapArgs, Debug)]
+#[command(after_help = "Examples:
+  tapkey enroll --server https://keys.example.org --token-file token --account alice --slot 2
+  tapkey --emulated enroll --account alice --yes
+
+The server draws the credential, the slot is programmed, you touch the key, the server checks what it
+types, and only then is the key active. If anything comes between (Ctrl-C, the network, the plug), run
+the same command again: it finishes what was begun.")]
+pub(crate) struct Args {
+    /// The account that will own the key.
+    #[arg(long, value_name = "NAME")]
+    account: String,
+
+    /// Create the account if there is none (administrators only).
+    #[arg(long)]
+    create_account: bool,
+
+    /// The slot to program, 1 or 2.
+    #[arg(long, value_name = "SLOT", default_value = "2")]
+    slot: Slot,
+
+    /// What people will call the key.
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+
+    /// The public id: `random` (the server draws it), `serial` (made of the serial number) or modhex.
+    #[arg(long, value_name = "ID", default_value = "random", value_parser = public_id)]
+    public_id: PublicIdChoice,
+
+    /// Protect the slot with an access code that the server draws and keeps.
+    #[arg(long, value_name = "CODE", value_enum, default_value_t)]
+    access_code: Protect,
+
+    /// Where the slot's present access code comes from, if it has one (12 hexadecimal digits).
+    #[arg(long, value_name = "SOURCE")]
+    current_access_code: Option<Source>,
+
+    /// Do not ask, and overwrite what the slot holds.
+    #[arg(long, short)]
+    force: bool,
+
+    /// Do not ask, as long as nothing is lost.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Whether the slot gets an access code.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum Protect {
+    /// It does not.
+    #[default]
+    None,
+    /// The server draws and keeps one.
+    Generate,
+}
+
+fn public_id(text: &str) -> Result<PublicIdChoice, String> {
+    match text {
+        "random" => Ok(PublicIdChoice::Server),
+        "serial" => Ok(PublicIdChoice::Serial),
+        _ => text
+            .parse::<PublicId>()
+            .map_err(|error: PublicIdError| format!("{error}; or write random or serial"))
+            .and_then(|id| match id.len() {
+                1..=PublicId::MAX_ON_A_SERVER => Ok(PublicIdChoice::Given(id)),
+                _ => Err("servers take public ids of 2 to 16 modhex letters".to_owned()),
+            }),
+    }
+}
+
+/// Enrols the key.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let settings = context.settings()?;
+    let client = admin::connect(context, &settings)?;
+    let journal = Journal::new(config::state_folder()?.join("enrolments"));
+    let current = args.current_access_code.as_ref().map(read_code).transpose()?;
+    let key = open(context)?;
+    introduce(args, context, &key, &client);
+    if !args.yes && !args.force {
+        prompt::confirm("Go ahead?", "--yes")?;
+    }
+    let mut plan = Plan {
+        account: args.account.clone(),
+        create_account: args.create_account,
+        slot: args.slot,
+        label: args.label.clone(),
+        public_id: args.public_id,
+        generate_access_code: args.access_code == Protect::Generate,
+        current_access_code: current,
+        overwrite: args.force,
+    };
+    let mut outcome = attempt(&plan, &key, &client, &journal, context);
+    if let Err(EnrolError::SlotProgrammed { .. }) = &outcome
+        && prompt::possible()
+    {
+        context.printer.warn(chain_of(&outcome));
+        prompt::confirm("Overwrite it?", "--force")?;
+        plan.overwrite = true;
+        outcome = attempt(&plan, &key, &client, &journal, context);
+    }
+    report(&outcome.map_err(|error| explain(&error))?, context)
+}
+
+fn chain_of<T>(outcome: &Result<T, EnrolError>) -> String {
+    outcome.as_ref().err().map(|error| chain(error)).unwrap_or_default()
+}
+
+fn read_code(source: &Source) -> Result<AccessCode, Failure> {
+    let wanted = Wanted { name: "the present access code", option: "--current-access-code" };
+    Ok(AccessCode::new(*from_hex_exact::<6>(&wanted.read(Some(source))?, wanted.name)?))
+}
+
+fn open(context: &Context) -> Result<keys::Opened, Failure> {
+    let _busy = interrupt::busy();
+    keys::open(context)
+}
+
+/// What will happen, before anything does.
+fn introduce(args: &Args, context: &Context, key: &keys::Opened, client: &api::Client) {
+    let id = match args.public_id {
+        PublicIdChoice::Server => "drawn by the server".to_owned(),
+        PublicIdChoice::Serial => "made of the serial number".to_owned(),
+        PublicIdChoice::Given(id) => id.to_string(),
+    };
+    let code = match args.access_code {
+        Protect::None => "none",
+        Protect::Generate => "drawn and kept by the server",
+    };
+    context.printer.say(output::fields(&[
+        ("key", key.device.to_string()),
+        ("slot", format!("{}, to be programmed with a Yubico OTP credential", args.slot)),
+        ("account", args.account.clone()),
+        ("server", client.server().to_string()),
+        ("public id", id),
+        ("access code", code.to_owned()),
+    ]).trim_end());
+}
+
+fn attempt(
+    plan: &Plan,
+    key: &keys::Opened,
+    client: &api::Client,
+    journal: &Journal,
+    context: &Context,
+) -> Result<Enrolled, EnrolError> {
+    interrupt::farewell("the key was not changed");
+    let port = DeviceKey::new(key.device.clone(), keys::control(context));
+    let touch = Touch::of(key);
+    let mut busy = None;
+    let mut follow = |event: Event| {
+        match &event {
+            // Writing must not be cut in two: Ctrl-C asks the driver to stop.
+            Event::Programming { .. } => busy = Some(interrupt::busy()),
+            Event::Programmed { .. } => {
+                busy = None;
+                interrupt::farewell("the slot holds the new credential, which is not active yet; run the same command again to finish");
+            }
+            _ => {}
+        }
+        tell(&event, context);
+    };
+    let mut outcome = Err(EnrolError::Task);
+    let run = block_on(async {
+        outcome = enrol(plan, port, touch, client, journal, &mut follow).await;
+        Ok(())
+    });
+    // Only a runtime that does not start ends up here.
+    run.map_err(|_| EnrolError::Task).and(outcome)
+}
+
+fn tell(event: &Event, context: &Context) {
+    let printer = &context.printer;
+    match event {
+        Event::KeyRead(facts) => {
+            let slots = Slot::ALL.map(|slot| format!("slot {slot} {}", if facts.is_programmed(slot) { "programmed" } else { "empty" }));
+            printer.detail(slots.join(", "));
+        }
+        Event::Resuming { public_id } => printer.say(format!("Finishing what was begun before: credential {public_id}.")),
+        Event::Pending { public_id } => printer.say(format!("The server holds a pending credential: {public_id}.")),
+        Event::Programming { slot } => printer.say(format!("Programming slot {slot}; leave the key plugged in.")),
+        Event::Programmed { slot } => printer.say(format!("Slot {slot} is programmed.")),
+        Event::AwaitingTouch { slot, .. } => printer.say(match slot {
+            Slot::One => "Touch the key briefly (slot 1).",
+            Slot::Two => "Touch the key and hold it for about three seconds (slot 2).",
+        }),
+        Event::NotThisPassword { why } => printer.warn(format!("that was no password of the new credential: {why}")),
+        Event::Confirmed(_) => printer.say("The server has checked the password: the key is active."),
+        _ => {}
+    }
+}
+
+/// How what the key types reaches us.
+enum Touch {
+    /// The key types into the terminal, like any keyboard.
+    Terminal,
+    /// A software key presses itself.
+    #[cfg(feature = "emulator")]
+    Software(keys::software::Software),
+}
+
+impl Touch {
+    fn of(key: &keys::Opened) -> Self {
+        #[cfg(feature = "emulator")]
+        if let Some(software) = &key.software {
+            return Self::Software(software.clone());
+        }
+        let _ = key;
+        Self::Terminal
+    }
+}
+
+impl TouchPort for Touch {
+    fn typed_password(&mut self, slot: Slot, _: PublicId) -> Result<String, TouchError> {
+        let _ = slot;
+        match self {
+            Self::Terminal => match prompt::read_line() {
+                Ok(Some(line)) => Ok(line.to_string()),
+                Ok(None) => Err(TouchError::Cancelled),
+                Err(failure) => Err(TouchError::Failed(failure.message().into())),
+            },
+            #[cfg(feature = "emulator")]
+            Self::Software(key) => match key.press(slot) {
+                Ok(keys::software::Pressed::Typed(text)) => Ok(text),
+                Ok(keys::software::Pressed::Answered) => Err(TouchError::Failed("a challenge took the touch".into())),
+                Ok(keys::software::Pressed::Nothing(why)) => Err(TouchError::Failed(why.into())),
+                Err(failure) => Err(TouchError::Failed(failure.message().into())),
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    key: &'a Key,
+    resumed: bool,
+}
+
+fn report(enrolled: &Enrolled, context: &Context) -> Result<(), Failure> {
+    let report = Report { key: &enrolled.key, resumed: enrolled.resumed };
+    context.printer.result("enroll/1", &report, |report| {
+        let key = report.key;
+        output::fields(&[
+            ("enrolled", output::good(&key.public_id)),
+            ("account", key.account.clone()),
+            ("key id", key.id.clone()),
+            ("access code", if key.has_access_code { "kept on the server" } else { "none" }.to_owned()),
+        ])
+    })
+}
+
+/// What an enrolment that ended early means for the exit code, and what to do.
+fn explain(error: &EnrolError) -> Failure {
+    let text = chain(error);
+    match error {
+        EnrolError::SlotProgrammed { .. } => {
+            Failure::usage(text).hint("add --force to overwrite it, or choose the other slot with --slot")
+        }
+        EnrolError::NoSerial => Failure::usage(text).hint("leave --public-id out"),
+        EnrolError::Read(source) | EnrolError::Refused(source) | EnrolError::Interrupted(source) => {
+            from_key(source, text)
+        }
+        EnrolError::Server(source) | EnrolError::Confirm { source, .. } => from_server(source, text),
+        EnrolError::Touch { source: TouchError::Cancelled, .. } => Failure::new(Exit::Interrupted, text),
+        EnrolError::Touch { source: TouchError::TimedOut, .. } => Failure::new(Exit::Key, text),
+        EnrolError::NotThisPassword { .. } => Failure::new(Exit::Rejected, text)
+            .hint("let the right slot type: a short touch is slot 1, a long one slot 2"),
+        _ => Failure::failed(text),
+    }
+}
+
+fn from_key(error: &KeyError, text: String) -> Failure {
+    match error.source.downcast_ref::<KeyFailure>() {
+        Some(source) => with_advice(keys::refused_ref(source), text),
+        None => Failure::failed(text),
+    }
+}
+
+fn from_server(error: &ServerError, text: String) -> Failure {
+    let Some(source) = error.source.downcast_ref::<api::Error>() else { return Failure::failed(text) };
+    let exit = if source.is_unreachable() {
+        Exit::Unreachable
+    } else if source.problem().is_some() {
+        Exit::Rejected
+    } else {
+        Exit::Failed
+    };
+    let failure = Failure::new(exit, text);
+    match admin::advice(source.code()) {
+        Some(advice) => failure.hint(advice),
+        None if exit == Exit::Unreachable => failure.hint("is the server running, and is its address right?"),
+        None => failure,
+    }
+}
+
+fn with_advice(from: Failure, text: String) -> Failure {
+    let failure = Failure::new(from.exit(), text);
+    match from.advice() {
+        Some(advice) => failure.hint(advice),
+        None => failure,
+    }
+}

@@ -1,0 +1,137 @@
+//! `tapkey otp yubiotp`: program a Yubico OTP credential.
+
+use clap::Args as ClapArgs;
+use tapkey_protocol::{
+    otp::{AesKey, PrivateId, PublicId},
+    secret::SecretBytes,
+    slot::{Slot, YubicoOtp},
+};
+
+use super::{
+    change::{Change, Job, Keep, Leave, Protection, Typing, new_code},
+    record::Secrets,
+};
+use crate::{
+    commands::Context,
+    encode::{from_hex_exact, random},
+    exit::Failure,
+    secrets::{Source, Wanted},
+};
+
+/// Options of `tapkey otp yubiotp`.
+#[derive(ClapArgs, Debug)]
+#[command(after_help = "Examples:
+  tapkey otp yubiotp 2 --output keys.csv              everything drawn at random, public id from the serial number
+  tapkey otp yubiotp 1 --public-id vvccccbdefgh --private-id file:id.hex --aes-key file:key.hex
+  tapkey --emulated otp yubiotp 2 --show-secret --yes
+
+To validate against a Tapkey server, use `tapkey enroll` instead: no secret passes through your hands.")]
+pub(crate) struct Args {
+    /// 1 or 2.
+    slot: Slot,
+
+    /// The public id: modhex, `serial` (made of the key's serial number) or `random`.
+    #[arg(long, short = 'P', value_name = "ID", default_value = "serial")]
+    public_id: Choice,
+
+    /// Where the private id comes from (12 hexadecimal digits), or `generate`.
+    #[arg(long, short = 'p', value_name = "SOURCE", default_value = "generate")]
+    private_id: Source,
+
+    /// Where the AES key comes from (32 hexadecimal digits), or `generate`.
+    #[arg(long, short = 'k', value_name = "SOURCE", default_value = "generate")]
+    aes_key: Source,
+
+    #[command(flatten)]
+    typing: Typing,
+    #[command(flatten)]
+    keep: Keep,
+    #[command(flatten)]
+    protection: Protection,
+    #[command(flatten)]
+    leave: Leave,
+}
+
+/// Where a public id comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Choice {
+    /// Made of the key's serial number.
+    Serial,
+    /// Drawn.
+    Random,
+    /// This one.
+    Given(PublicId),
+}
+
+impl std::str::FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "serial" => Ok(Self::Serial),
+            "random" => Ok(Self::Random),
+            _ => text.parse().map(Self::Given).map_err(|error: tapkey_protocol::otp::PublicIdError| {
+                format!("{error}; or write serial or random")
+            }),
+        }
+    }
+}
+
+/// Programs the slot.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let change = Change::begin(context)?;
+    let public_id = public_id(args, &change)?;
+    let private_id = PrivateId::new(*secret("the private id", "--private-id", &args.private_id)?);
+    let key = AesKey::new(*secret("the AES key", "--aes-key", &args.aes_key)?);
+    let (code, code_drawn) = new_code(&args.protection)?;
+    let secrets = Secrets::YubicoOtp {
+        public_id,
+        private_id: SecretBytes::new(private_id.expose().to_vec()),
+        key: SecretBytes::new(key.expose().to_vec()),
+    };
+    let config = YubicoOtp {
+        public_id,
+        private_id,
+        key,
+        send_reference: false,
+        options: args.typing.options(change.version()),
+        access_code: code.clone(),
+    };
+    let generated = code_drawn || [&args.private_id, &args.aes_key].contains(&&Source::Generate);
+    change.program(&Job {
+        slot: args.slot,
+        config: &config,
+        will: format!("slot {} will type Yubico one-time passwords with the public id {}", args.slot, name(public_id)),
+        secrets,
+        generated,
+        code: &code,
+        leave: &args.leave,
+        keep: &args.keep,
+    })
+}
+
+fn public_id(args: &Args, change: &Change<'_>) -> Result<PublicId, Failure> {
+    match args.public_id {
+        Choice::Given(id) => Ok(id),
+        Choice::Serial => Ok(PublicId::from_serial(change.serial("--public-id serial")?)),
+        Choice::Random => {
+            let bytes = random::<6>()?;
+            PublicId::new(bytes.as_slice()).map_err(|error| Failure::failed(error.to_string()))
+        }
+    }
+}
+
+fn secret<const N: usize>(
+    name: &'static str,
+    option: &'static str,
+    source: &Source,
+) -> Result<zeroize::Zeroizing<[u8; N]>, Failure> {
+    match source {
+        Source::Generate => random::<N>(),
+        source => from_hex_exact(&Wanted { name, option }.read(Some(source))?, name),
+    }
+}
+
+fn name(id: PublicId) -> String {
+    if id.is_empty() { "(none)".to_owned() } else { id.to_string() }
+}
