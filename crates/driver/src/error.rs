@@ -131,12 +131,6 @@ pub enum Refusal {
         /// `HMAC-SHA1` or `Yubico OTP`.
         kind: &'static str,
     },
-    /// The slot wants a touch, which this way to the key cannot wait for.
-    #[error("{} wants a touch, which does not work over NFC; plug the key into USB", name(*.slot))]
-    TouchImpossible {
-        /// The slot.
-        slot: Slot,
-    },
     /// Nobody touched the key in time.
     #[error("nobody touched the key in time; repeat the command and touch the key when it blinks")]
     TouchTimedOut,

@@ -71,7 +71,8 @@ impl Half {
 /// Makes devices of halves. Halves that told nothing and belong to no other are left out.
 pub(super) fn merge(mut halves: Vec<Half>) -> Vec<Device> {
     let mut devices = Vec::new();
-    for is_same in [Half::same_address as fn(&Half, &Half) -> bool, Half::same_serial] {
+    let rules: [fn(&Half, &Half) -> bool; 2] = [Half::same_address, Half::same_serial];
+    for is_same in rules {
         while let Some((left, right)) = find_pair(&halves, |a, b| a.complements(b) && is_same(a, b)) {
             devices.extend(join(&mut halves, left, right));
         }

@@ -1,7 +1,7 @@
 //! Both applications over the smart card.
 
 use tapkey_protocol::aid;
-use tapkey_protocol::apdu::Command;
+use tapkey_protocol::apdu::{Command, StatusWord};
 use tapkey_protocol::hid::{Status, accepted_over_card};
 use tapkey_protocol::link::CardTransport;
 use tapkey_protocol::management::ins;
@@ -68,7 +68,7 @@ impl CardBackend {
         control: &Control,
     ) -> Result<(), Failure> {
         let response = self.card.select(application, control)?.call(command)?;
-        if response.status.is_success() { Ok(()) } else { Err(Failure::Rejected(Some(response.status))) }
+        if response.status.is_success() { Ok(()) } else { Err(rejected("take the setting", response.status)) }
     }
 
     /// Puts the known firmware into a status.
@@ -124,10 +124,10 @@ impl OtpBackend for CardBackend {
         control: &Control,
     ) -> Result<Vec<u8>, Failure> {
         let response = self.card.select(OTP, control)?.call(&otp_command(command, payload))?;
-        let data = response.into_data().map_err(|status| Failure::Rejected(Some(status)))?;
+        let data = response.into_data().map_err(|status| rejected("answer", status))?;
         // A command that comes to nothing may also be answered by the status alone.
         if data.len() == Status::SIZE && length != Status::SIZE {
-            return Err(Failure::Rejected(None));
+            return Err(Failure::Rejected);
         }
         if data.len() != length {
             let found = data.len();
@@ -141,7 +141,7 @@ impl OtpBackend for CardBackend {
         let mut selected = self.card.select(OTP, control)?;
         let before = parse_status(&selected.answer)?;
         let response = selected.call(&otp_command(command, payload))?;
-        let answer = response.into_data().map_err(|status| Failure::Rejected(Some(status)))?;
+        let answer = response.into_data().map_err(|status| rejected(command.name(), status))?;
         let after = match Status::from_card(&answer) {
             Some(status) => status,
             None => ask_status(&mut selected)?,
@@ -150,7 +150,22 @@ impl OtpBackend for CardBackend {
         if accepted_over_card(with_version(before), with_version(after)) || is_unreadable(known) {
             return Ok(());
         }
-        Err(Failure::Rejected(None))
+        Err(Failure::Rejected)
+    }
+}
+
+/// Most refusals come as one of a few status words that do not tell a wrong access code from a slot of
+/// another kind. Those that do say something are passed on.
+fn rejected(operation: &'static str, status: StatusWord) -> Failure {
+    match status {
+        StatusWord::WRONG_LENGTH
+        | StatusWord::MEMORY_FAILURE
+        | StatusWord::NO_SPACE
+        | StatusWord::INS_NOT_SUPPORTED
+        | StatusWord::CLA_NOT_SUPPORTED
+        | StatusWord::WRONG_PARAMETERS
+        | StatusWord::INCORRECT_PARAMETERS => Refusal::Status { operation, status }.into(),
+        _ => Failure::Rejected,
     }
 }
 

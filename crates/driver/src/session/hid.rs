@@ -21,7 +21,7 @@ impl ManagementBackend for HidBackend {
         match self.reports.read(SlotCommand::ReadDeviceInfo, &[page], Expect::LengthPrefixed, control) {
             Ok(page) => Ok(page),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => {
+            Err(Failure::Rejected) => {
                 Err(Refusal::Silent { operation: "tell its device information", hint: None }.into())
             }
         }
@@ -31,7 +31,7 @@ impl ManagementBackend for HidBackend {
         match self.reports.read(SlotCommand::Serial, &[], Expect::Data { length: 4 }, control) {
             Ok(bytes) => parse_serial(&bytes).map(Some),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => Ok(None),
+            Err(Failure::Rejected) => Ok(None),
         }
     }
 

@@ -36,7 +36,7 @@ impl Reports {
             return Ok(status);
         }
         match run(&mut *self.link, SlotCommand::ScanMap, &[b'c'; 51], Expect::Programming, control) {
-            Ok(_) | Err(Failure::Rejected(_)) => {}
+            Ok(_) | Err(Failure::Rejected) => {}
             Err(Failure::Error(error)) => return Err(error),
         }
         self::status(&mut *self.link, control)
@@ -83,7 +83,7 @@ impl Reports {
             self.settled = true;
         }
         match first {
-            Err(Failure::Rejected(_)) if !self.settled && self.settle(control)? => {
+            Err(Failure::Rejected) if !self.settled && self.settle(control)? => {
                 run(&mut *self.link, command, payload, expect, control)
             }
             result => result,
@@ -113,7 +113,7 @@ impl Reports {
         for attempt in 0_u32.. {
             match run(&mut *self.link, probe, &[0], expect, control) {
                 Ok(_) => return Ok(attempt > 0),
-                Err(Failure::Rejected(_)) => {}
+                Err(Failure::Rejected) => {}
                 Err(error) => return Err(error),
             }
             if control.clock().now().duration_since(start) >= limit {
@@ -199,7 +199,7 @@ fn pause(control: &Control, milliseconds: u32) {
 
 fn translate(error: ExchangeError) -> Failure {
     match error {
-        ExchangeError::Rejected { .. } => Failure::Rejected(None),
+        ExchangeError::Rejected { .. } => Failure::Rejected,
         ExchangeError::TouchTimedOut => Failure::Error(Refusal::TouchTimedOut.into()),
         ExchangeError::NotReady => Failure::Error(Error::NotReady),
         ExchangeError::Cancelled => Failure::Error(Error::Cancelled),

@@ -3,16 +3,13 @@
 pub(crate) mod card;
 pub(crate) mod hid;
 
-use tapkey_protocol::apdu::StatusWord;
-
 use crate::error::Error;
 
 /// Why a command came to nothing.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The key refused. Over HID it gives no reason, over a smart card at most a status word, so the
-    /// caller has to find out.
-    Rejected(Option<StatusWord>),
+    /// The key refused and gave no reason that says anything, so the caller has to find out.
+    Rejected,
     /// Anything else.
     Error(Error),
 }

@@ -83,7 +83,7 @@ impl ManagementSession {
             Ok(()) => Ok(Applied::Confirmed),
             Err(Failure::Error(error)) if config.reboot && error.is_removal() => Ok(Applied::Restarted),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => Err(self.explain_config(config, control)?.into()),
+            Err(Failure::Rejected) => Err(self.explain_config(config, control)?.into()),
         }
     }
 
@@ -99,7 +99,7 @@ impl ManagementSession {
         match self.backend.set_mode(&mode.encode(), self.version, control) {
             Ok(()) => Ok(()),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => Err(Refusal::Silent {
+            Err(Failure::Rejected) => Err(Refusal::Silent {
                 operation: "change its USB mode",
                 hint: Some("it does not while a slot has an access code"),
             }

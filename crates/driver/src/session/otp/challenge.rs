@@ -1,6 +1,5 @@
 //! Asking a slot for the answer to a challenge.
 
-use tapkey_protocol::apdu::StatusWord;
 use tapkey_protocol::challenge;
 use tapkey_protocol::link::CardTransport;
 use tapkey_protocol::secret::Secret;
@@ -97,13 +96,10 @@ impl OtpSession {
                 Ok(bytes?)
             }
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(Some(StatusWord::CONDITIONS_NOT_SATISFIED))) => {
-                Err(Refusal::TouchImpossible { slot }.into())
-            }
-            Err(Failure::Rejected(_)) if self.status(control)?.is_certainly(slot, false) => {
+            Err(Failure::Rejected) if self.status(control)?.is_certainly(slot, false) => {
                 Err(Refusal::SlotEmpty { slot }.into())
             }
-            Err(Failure::Rejected(_)) => Err(Refusal::NoChallengeResponse { slot, kind }.into()),
+            Err(Failure::Rejected) => Err(Refusal::NoChallengeResponse { slot, kind }.into()),
         }
     }
 }

@@ -36,9 +36,7 @@ impl OtpSession {
         match self.backend.write(command, record.payload(current).expose(), control) {
             Ok(()) => Ok(()),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => {
-                Err(self.explain_write(slot, current, &record.access_code, control)?)
-            }
+            Err(Failure::Rejected) => Err(self.explain_write(slot, current, &record.access_code, control)?),
         }
     }
 
@@ -61,7 +59,7 @@ impl OtpSession {
         match self.backend.write(command, update.record().payload(current).expose(), control) {
             Ok(()) => Ok(()),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => {
+            Err(Failure::Rejected) => {
                 Err(Refusal::UpdateRefused { slot, code_given: !current.is_none() }.into())
             }
         }
@@ -79,9 +77,7 @@ impl OtpSession {
         match self.backend.write(command, payload.expose(), control) {
             Ok(()) => Ok(()),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => {
-                Err(self.explain_write(slot, current, &AccessCode::NONE, control)?)
-            }
+            Err(Failure::Rejected) => Err(self.explain_write(slot, current, &AccessCode::NONE, control)?),
         }
     }
 
@@ -107,7 +103,7 @@ impl OtpSession {
         match written {
             Ok(()) => Ok(()),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => Err(Refusal::SwapRefused { code_given: !current.is_none() }.into()),
+            Err(Failure::Rejected) => Err(Refusal::SwapRefused { code_given: !current.is_none() }.into()),
         }
     }
 
@@ -129,9 +125,7 @@ impl OtpSession {
         match self.backend.write(command, &payload, control) {
             Ok(()) => Ok(()),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => {
-                Err(self.explain_write(slot, current, &AccessCode::NONE, control)?)
-            }
+            Err(Failure::Rejected) => Err(self.explain_write(slot, current, &AccessCode::NONE, control)?),
         }
     }
 
@@ -150,7 +144,7 @@ impl OtpSession {
         match self.backend.write(SlotCommand::ScanMap, &payload, control) {
             Ok(()) => Ok(()),
             Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Rejected(_)) => Err(Refusal::Silent {
+            Err(Failure::Rejected) => Err(Refusal::Silent {
                 operation: "change its scan map",
                 hint: Some("a slot may be protected by another access code than the one given"),
             }
