@@ -1,4 +1,108 @@
 //! Finds a YubiKey, opens it over HID or PC/SC, and talks to its applications.
+//!
+//! Three nouns: a [`Device`] is a key that was found; a *link* carries bytes to one of its interfaces
+//! ([`OtpLink`], [`CardLink`]); a *session* ([`OtpSession`], [`ManagementSession`]) speaks to one
+//! application over whichever link there is. Start with [`discover::list`].
+//!
+//! Everything blocks, nothing is global, and sessions are [`Send`]. Every operation takes a
+//! [`Control`]: a deadline, a [`CancelToken`] and a callback for touches. Ended early, a command is
+//! taken back, so that the key does not keep blinking.
+//!
+//! # Example
+//!
+//! On a software key, which needs no hardware; for the keys that are plugged in, take the device from
+//! [`discover::list`] and [`discover::select`] instead.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use tapkey_driver::{Connector, Control, Device, Error, Prefer, Refusal, Ways};
+//! use tapkey_emulator::{VirtualKey, port::in_process::PluggedKey};
+//! use tapkey_protocol::link::{CardLink, CardTransport, LinkError, OtpLink};
+//! use tapkey_protocol::otp::{AesKey, Otp, PrivateId, PublicId};
+//! use tapkey_protocol::slot::{AccessCode, Options, Slot, YubicoOtp};
+//!
+//! /// A way to a key: here, one in this process.
+//! struct Software(PluggedKey);
+//!
+//! impl Connector for Software {
+//!     fn name(&self) -> String {
+//!         "software key".to_owned()
+//!     }
+//!     fn open_otp_link(&self) -> Result<Option<Box<dyn OtpLink>>, LinkError> {
+//!         Ok(Some(Box::new(self.0.otp()?)))
+//!     }
+//!     fn open_card_link(&self) -> Result<Option<Box<dyn CardLink>>, LinkError> {
+//!         Ok(Some(Box::new(self.0.card()?)))
+//!     }
+//!     fn is_software(&self) -> bool {
+//!         true
+//!     }
+//!     fn ways(&self) -> Ways {
+//!         Ways { hid: true, card: Some(CardTransport::Usb) }
+//!     }
+//! }
+//!
+//! let key = PluggedKey::new(VirtualKey::builder().build()?)?;
+//! let control = Control::new().with_timeout(Duration::from_secs(20));
+//! let device = Device::from_connector(Box::new(Software(key.clone())), &control)?;
+//! println!("{device}");
+//!
+//! // Program slot 1, protected by an access code.
+//! let code = AccessCode::new([1, 2, 3, 4, 5, 6]);
+//! let config = YubicoOtp {
+//!     public_id: PublicId::new(&[0xFF, 0, 0, 0, 0, 1])?,
+//!     private_id: PrivateId::new([1, 2, 3, 4, 5, 6]),
+//!     key: AesKey::new([7; 16]), // yours comes from a random source
+//!     send_reference: false,
+//!     options: Options::for_typing(),
+//!     access_code: code.clone(),
+//! };
+//! let mut otp = device.open_otp(Prefer::Programming, &control)?;
+//! otp.program(Slot::One, &config, &AccessCode::NONE, &control)?;
+//!
+//! // Touch it: it types.
+//! let typed = key.press(Slot::One)?.text().unwrap_or_default();
+//! let token = typed.trim_end().parse::<Otp>()?.open(&config.key)?;
+//! assert_eq!(token.counter().use_counter(), 1);
+//!
+//! // Without the code, nothing changes, and the error says what to do.
+//! let error = otp.delete(Slot::One, &AccessCode::NONE, &control).unwrap_err();
+//! assert!(matches!(error, Error::Refused(Refusal::AccessCodeNeeded { slot: Slot::One })));
+//! otp.delete(Slot::One, &code, &control)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Whose fault it is
+//!
+//! [`Error`] keeps three things apart: bytes did not travel ([`Error::Link`]), the key refused
+//! ([`Error::Refused`]), the answer makes no sense ([`Error::Malformed`]). What firmware or link are
+//! known not to do is refused before anything is sent. A write counts as done only when the key's
+//! programming sequence says so.
+//!
+//! # Features
+//!
+//! | feature | adds | needs |
+//! |---|---|---|
+//! | `hid` (default) | [`backend::hidapi`](backend) | on Linux nothing but the kernel; elsewhere the system's HID library |
+//! | `pcsc` (default) | [`backend::pcsc`](backend) | on Linux libpcsclite, and pcscd running |
+//!
+//! Without both there are still sessions over links of your own, and software keys.
+//!
+//! # Sharing
+//!
+//! Cards are opened in shared mode and held in a transaction for one operation at a time, and their
+//! application is selected anew for each. No other program is thrown off a card. A HID interface is
+//! locked against other processes of this crate, but not against other programs: the keyboard
+//! interface has no such thing.
+//!
+//! # What it is not
+//!
+//! It does not read or write FIDO2 or OpenPGP, and it does not list keys that have only those
+//! switched on. "YubiKey" is a trademark of Yubico, with which this project has no connection.
+//!
+//! [`OtpLink`]: tapkey_protocol::link::OtpLink
+//! [`CardLink`]: tapkey_protocol::link::CardLink
 
 pub mod backend;
 pub mod clock;
@@ -19,3 +123,18 @@ pub use error::{Error, InputError, Malformed, NotOverThisLink, Refusal};
 pub use naming::product_name;
 pub use session::management::{Applied, ManagementSession};
 pub use session::otp::{Caveat, OtpSession, OtpStatus, SlotState, Transport};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_can_move_to_another_thread() {
+        fn check<T: Send>() {}
+        check::<OtpSession>();
+        check::<ManagementSession>();
+        check::<Device>();
+        check::<Control>();
+        check::<Error>();
+    }
+}
