@@ -54,6 +54,7 @@ impl Device {
             info,
             hid.then(|| Arc::clone(&connector)),
             card.map(|transport| (Arc::clone(&connector), transport)),
+            connector.usb(),
         ))
     }
 
@@ -61,10 +62,8 @@ impl Device {
         info: DeviceInfo,
         hid: Option<Arc<dyn Connector>>,
         card: Option<(Arc<dyn Connector>, CardTransport)>,
+        place: UsbPlace,
     ) -> Self {
-        let of = |connector: &Arc<dyn Connector>| connector.usb();
-        let place =
-            hid.as_ref().map(of).or_else(|| card.as_ref().map(|(card, _)| of(card))).unwrap_or_default();
         Self { info, hid, card, place }
     }
 

@@ -20,7 +20,6 @@ use worker::WorkerLink;
 pub struct CardConnector {
     reader: CString,
     transport: CardTransport,
-    place: UsbPlace,
 }
 
 /// What the readers hold.
@@ -71,11 +70,7 @@ fn look_into(context: &Context, reader: CString, wanted: Option<&str>, readers: 
         readers.empty.push(name);
         return;
     }
-    readers.keys.push(CardConnector {
-        transport: transport(&name, state.atr()),
-        place: UsbPlace::default(),
-        reader,
-    });
+    readers.keys.push(CardConnector { transport: transport(&name, state.atr()), reader });
 }
 
 /// Whether the reader is one to look at.
@@ -90,9 +85,12 @@ fn is_meant(name: &str, atr: &[u8], wanted: Option<&str>) -> bool {
     }
 }
 
-/// A reader named like a key is the key's own, on USB, whatever the answer to reset looks like.
+/// The answer to reset decides; without one, a reader named like a key is the key's own.
 fn transport(name: &str, atr: &[u8]) -> CardTransport {
-    if name.to_lowercase().contains("yubikey") { CardTransport::Usb } else { CardTransport::from_atr(atr) }
+    if atr.is_empty() && name.to_lowercase().contains("yubikey") {
+        return CardTransport::Usb;
+    }
+    CardTransport::from_atr(atr)
 }
 
 impl CardConnector {
@@ -124,7 +122,7 @@ impl Connector for CardConnector {
     }
 
     fn usb(&self) -> UsbPlace {
-        UsbPlace { address: self.usb_address(), ..self.place }
+        UsbPlace { address: self.usb_address(), product: None }
     }
 }
 
@@ -216,6 +214,7 @@ mod tests {
     #[test]
     fn nfc_is_told_from_usb() {
         assert_eq!(transport("Yubico YubiKey CCID 00 00", ATR_5_USB), CardTransport::Usb);
+        assert_eq!(transport("Yubico YubiKey CCID 00 00", &[]), CardTransport::Usb);
         assert_eq!(transport("ACS ACR122U 00 00", ATR_5_NFC), CardTransport::Nfc);
         assert_eq!(transport("Tapkey 00 00", ATR_5_USB), CardTransport::Usb);
     }

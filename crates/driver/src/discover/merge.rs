@@ -17,10 +17,6 @@ pub(super) struct Half {
 }
 
 impl Half {
-    pub(super) fn new(connector: Arc<dyn Connector>) -> Self {
-        Self { ways: connector.ways(), place: connector.usb(), connector, info: None }
-    }
-
     /// Whether `other` is known to be the same key and has told what it is.
     pub(super) fn is_told_by(&self, other: &Self) -> bool {
         other.info.is_some() && self.complements(other) && self.same_address(other)
@@ -122,7 +118,13 @@ fn device(first: Half, second: Option<Half>) -> Option<Device> {
     let card_of = |half: &Half| half.ways.card.map(|transport| (Arc::clone(&half.connector), transport));
     let hid = first.ways.hid.then(|| Arc::clone(&first.connector));
     let card = card_of(&first).or_else(|| second.as_ref().and_then(card_of));
-    Some(Device::new(info, hid, card))
+    let place = [Some(&first), second.as_ref()]
+        .into_iter()
+        .flatten()
+        .find(|half| half.ways.hid)
+        .unwrap_or(&first)
+        .place;
+    Some(Device::new(info, hid, card, place))
 }
 
 #[cfg(test)]

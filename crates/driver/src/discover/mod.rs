@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tapkey_protocol::management::{Capabilities, DeviceInfo, Interfaces};
 
-use crate::connector::Connector;
+use crate::connector::{Connector, UsbPlace};
 use crate::control::Control;
 use crate::device::{Device, open_card, open_hid};
 use crate::error::{Error, NotOverThisLink};
@@ -85,9 +85,13 @@ pub fn list(options: &Options, control: &Control) -> Result<Listing, Error> {
 pub fn gather(connectors: Vec<Arc<dyn Connector>>, control: &Control) -> Result<Listing, Error> {
     let mut halves = Vec::new();
     let mut diagnostics = Vec::new();
+    // Asking a reader where it is plugged in connects to its card, so it is only done to match it.
+    let by_place =
+        connectors.iter().any(|connector| connector.ways().hid && connector.usb().address.is_some());
     for connector in connectors {
         control.check()?;
-        let mut half = Half::new(connector);
+        let place = if by_place || connector.ways().hid { connector.usb() } else { UsbPlace::default() };
+        let mut half = Half { ways: connector.ways(), connector, place, info: None };
         // The other interface of a key that has already told what it is need not be asked, which
         // would make older firmware switch interfaces for three seconds.
         if !halves.iter().any(|other| half.is_told_by(other)) {

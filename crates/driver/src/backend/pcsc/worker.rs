@@ -24,6 +24,8 @@ pub(super) struct WorkerLink {
     requests: Option<Sender<Request>>,
     thread: Option<thread::JoinHandle<()>>,
     transport: CardTransport,
+    /// The thread did not come back from the service in time and may still be there.
+    stuck: bool,
 }
 
 enum Request {
@@ -40,7 +42,7 @@ impl WorkerLink {
             serve(card, &inbox);
             drop(context);
         })?;
-        Ok(Self { requests: Some(requests), thread: Some(thread), transport })
+        Ok(Self { requests: Some(requests), thread: Some(thread), transport, stuck: false })
     }
 
     fn ask<T>(
@@ -54,14 +56,11 @@ impl WorkerLink {
         if !sent {
             return Err(LinkError::Removed);
         }
-        match answer.recv_timeout(patience) {
+        let result = answer.recv_timeout(patience);
+        self.stuck = matches!(result, Err(RecvTimeoutError::Timeout));
+        match result {
             Ok(result) => result,
-            Err(RecvTimeoutError::Timeout) => {
-                // The thread is stuck in the service. It ends by itself when the service returns.
-                self.requests = None;
-                self.thread = None;
-                Err(late())
-            }
+            Err(RecvTimeoutError::Timeout) => Err(late()),
             Err(RecvTimeoutError::Disconnected) => Err(LinkError::Removed),
         }
     }
@@ -91,8 +90,9 @@ impl CardLink for WorkerLink {
 impl Drop for WorkerLink {
     fn drop(&mut self) {
         self.requests = None;
-        // The card is let go before this returns, so that the next program finds it free.
-        if let Some(thread) = self.thread.take() {
+        // The card is let go before this returns, so that the next program finds it free. A thread
+        // that is stuck in the service ends by itself when the service lets it go.
+        if let Some(thread) = self.thread.take().filter(|_| !self.stuck) {
             let _ = thread.join();
         }
     }
@@ -126,7 +126,7 @@ fn serve_held(card: &mut Card, reply: &Sender<Result<(), LinkError>>, inbox: &Re
     if reply.send(Ok(())).is_err() {
         // Nobody waited any longer; do not hold the card for nobody.
         end(transaction);
-        return false;
+        return true;
     }
     let open = loop {
         match inbox.recv() {

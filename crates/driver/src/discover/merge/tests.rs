@@ -52,7 +52,7 @@ fn half(name: &'static str, ways: Ways, product: Option<u16>, told: Option<u32>)
         serial: (serial != 0).then_some(serial),
         ..DeviceInfo::default()
     });
-    Half { info, ..Half::new(Arc::new(Fake { name, ways, place })) }
+    Half { connector: Arc::new(Fake { name, ways, place }), ways, place, info }
 }
 
 fn at(mut half: Half, address: (u32, u32)) -> Half {
