@@ -5,3 +5,4 @@ pub mod namespace;
 pub mod parts;
 pub mod tapkey;
 pub mod unsynced;
+pub mod server;

@@ -82,6 +82,8 @@ impl Serving {
             }
         };
         let token = fs::read_to_string(data.join("admin-token")).context("the administrator's token")?;
+        // Only the first one counts; they are all the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build()?;
         Ok(Self { child, _stdout: stdout, address, token: token.trim().to_owned(), http })
     }

@@ -129,6 +129,7 @@ impl Server for Tapkey {
 }
 
 fn enrol(api: &str, token: &str) -> Credentials {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
     let post = |path: &str, body: serde_json::Value| -> serde_json::Value {
         let answer = http.post(format!("{api}/{path}")).bearer_auth(token).json(&body).send().unwrap();
