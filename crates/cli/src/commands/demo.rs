@@ -31,8 +31,12 @@ pub(crate) fn run(_args: &Args, context: &Context) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(format!("cannot make a temporary folder: {error}")))?;
     let stage = Stage::new(folder.path(), context)?;
     clean_up_on_interrupt(&stage, folder.path());
-    let outcome = play(&stage);
+    let played = play(&stage);
     let stopped = stage.stop_server();
+    let outcome = match (&played, &stopped) {
+        (Ok(()), Ok(())) => stage.tell("The server was asked to end, finished what it had begun, and closed its database."),
+        _ => played,
+    };
     let removed = folder.close().map_err(|error| Failure::failed(format!("cannot remove the temporary folder: {error}")));
     outcome.and(stopped).and(removed)?;
     let steps = stage.told();
@@ -64,6 +68,10 @@ fn play(stage: &Stage<'_>) -> Result<(), Failure> {
     let key = stage.json(&["info"], &[], 0)?;
     let serial = text(&key, "/serial")?;
     same(&text(&key, "/software")?, "true", "whether the key is made of software")?;
+    let slots = stage.json(&["otp", "info"], &[], 0)?;
+    for slot in ["/slots/0/programmed", "/slots/1/programmed"] {
+        same(&text(&slots, slot)?, "false", "whether a new key's slot is programmed")?;
+    }
     stage.tell(format!(
         "A software key was plugged in: firmware {}, serial number {serial}, both slots empty.",
         text(&key, "/version")?
@@ -71,6 +79,9 @@ fn play(stage: &Stage<'_>) -> Result<(), Failure> {
 
     let enrolled = stage.json(&["enroll", "--account", "alice", "--slot", "2", "--label", "demo key", "--yes"], &[], 0)?;
     let public_id = text(&enrolled, "/public_id")?;
+    same(&text(&enrolled, "/account")?, "alice", "the account that owns the key")?;
+    same(&text(&enrolled, "/enabled")?, "true", "whether the key is active")?;
+    same(&text(&enrolled, "/serial")?, &serial, "the serial number that the server knows")?;
     stage.tell(format!(
         "The key was enrolled over HTTP: the server drew a credential, slot 2 took it, a touch proved it; its public id is {public_id}."
     ))?;
@@ -193,7 +204,7 @@ impl<'a> Stage<'a> {
         std::fs::write(&config, SERVER_CONFIG)
             .map_err(|error| Failure::failed(format!("cannot write {}: {error}", config.display())))?;
         let config = config.display().to_string();
-        let arguments = ["serve", "--data", &data, "--config", &config, "--listen", "127.0.0.1:0"];
+        let arguments = ["--quiet", "serve", "--data", &data, "--config", &config, "--listen", "127.0.0.1:0"];
         self.context.printer.detail(format!("    $ tapkey {}", arguments.join(" ")));
         let mut child = self
             .command(&arguments)

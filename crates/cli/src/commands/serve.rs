@@ -1,6 +1,6 @@
 //! `tapkey serve`: run the server until it is told to end.
 
-use std::{error::Error, io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::{Path, PathBuf}};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -115,24 +115,34 @@ fn check(config: &Config, context: &Context) -> Result<(), Failure> {
 async fn run_until_told(config: Config, context: &Context) -> Result<(), Failure> {
     let end = end_signal()?;
     // The port first: without it nothing is made.
-    let listener = bind(&config).await.map_err(|error| not_started(&error, &config))?;
+    let listener = bind(&config).await.map_err(|error| not_started(&error))?;
     let address = listener.local_addr().map_err(|error| Failure::failed(format!("cannot tell the port: {error}")))?;
-    let first = Server::initialise_if_empty(&config).map_err(|error| not_started(&error, &config))?;
+    let first = Server::initialise_if_empty(&config).map_err(|error| not_started(&error))?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     if scheme == "http" && !address.ip().is_loopback() {
         context.printer.warn("plain http beyond this machine: keys would travel readable, so tapkey's clients refuse it; add --tls-cert and --tls-key, or put a proxy with TLS in front");
     }
     let ready = Ready {
         url: format!("{scheme}://{address}"),
-        data: config.data_dir.display().to_string(),
-        admin_token_file: first.as_ref().map(|first| first.token_file.display().to_string()),
+        data: absolute(&config.data_dir),
+        admin_token_file: first.as_ref().map(|first| absolute(&first.token_file)),
     };
     if let Some(file) = &ready.admin_token_file {
         context.printer.say(format!("First start: the store is made, and the administrator's token is in {file}"));
-        context.printer.say(format!("Keep a copy of the master key in {} somewhere else: without it the store cannot be read.", ready.data));
+    }
+    if let Some(first) = &first {
+        context.printer.say(format!(
+            "Keep a copy of the master key {} somewhere else: without it the store cannot be read.",
+            absolute(&first.master_key_file)
+        ));
     }
     context.printer.result("serve/1", &ready, |ready| format!("listening on {}", ready.url))?;
-    serve(listener, config.clone(), end).await.map_err(|error| not_started(&error, &config))
+    serve(listener, config, end).await.map_err(|error| not_started(&error))
+}
+
+/// A path that means the same in every folder.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// Completes at SIGTERM or Ctrl-C.
@@ -154,29 +164,14 @@ fn end_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
 }
 
 /// Why the server does not run, and what to do.
-fn not_started(error: &StartError, config: &Config) -> Failure {
+fn not_started(error: &StartError) -> Failure {
     let failure = Failure::failed(chain(error));
-    match io_kind(error) {
-        Some(io::ErrorKind::AddrInUse) => failure.hint(format!(
-            "another program listens on {}; end it, or choose another port with --listen ({}:0 takes any that is free)",
-            config.listen,
-            config.listen.ip()
-        )),
-        Some(io::ErrorKind::AddrNotAvailable) => failure.hint("this machine does not have that address; see `ip address`"),
-        Some(io::ErrorKind::PermissionDenied) => {
-            failure.hint("ports below 1024 and folders of others need more rights than you have")
+    match error {
+        StartError::AddressInUse { address } => {
+            failure.hint(format!("--listen {}:0 takes any port that is free", address.ip()))
         }
+        StartError::AddressNotAllowed { .. } => failure.hint("--listen 127.0.0.1:8080 needs no rights"),
+        StartError::AddressNotHere { .. } => failure.hint("`ip address` shows this machine's addresses"),
         _ => failure,
     }
-}
-
-fn io_kind(error: &StartError) -> Option<io::ErrorKind> {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
-        }
-        cause = error.source();
-    }
-    None
 }

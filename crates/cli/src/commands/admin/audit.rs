@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use tapkey_api::{Timestamp, audit::Event};
+use tapkey_api::{Timestamp, audit::Event, status::Counts};
 use tapkey_client::api::{AuditFilter, Client, PageRequest};
 
 use super::{optional, refused, time};
@@ -84,12 +84,30 @@ fn row(event: &Event) -> [String; 5] {
     ]
 }
 
+/// The server's status; `schema` names the shape of our documents, so the store's has another name.
+#[derive(Serialize)]
+struct ServerStatus {
+    version: String,
+    store: String,
+    store_schema: u32,
+    accepts_emulated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<Counts>,
+}
+
 pub(super) async fn status(client: &Client, context: &Context) -> Result<(), Failure> {
     let status = client.status().await.map_err(refused)?;
+    let status = ServerStatus {
+        version: status.version,
+        store: status.store,
+        store_schema: status.schema,
+        accepts_emulated: status.accepts_emulated,
+        counts: status.counts,
+    };
     context.printer.result("server-status/1", &status, |status| {
         let mut rows = vec![
             ("version", status.version.clone()),
-            ("store", format!("{}, schema {}", status.store, status.schema)),
+            ("store", format!("{}, schema {}", status.store, status.store_schema)),
             ("takes software keys", output::yes_no(status.accepts_emulated).to_owned()),
         ];
         if let Some(counts) = status.counts {

@@ -1,6 +1,6 @@
 //! What all changes of a slot have in common: read the key, say what will happen, ask, write.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -253,7 +253,7 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    secrets: Option<Vec<(&'static str, String)>>,
+    secrets: Option<BTreeMap<&'static str, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     new_access_code: Option<String>,
 }
@@ -265,9 +265,9 @@ impl Written {
         if let Some(id) = &self.public_id {
             rows.push(("public id", id.clone()));
         }
-        for (name, value) in self.secrets.iter().flatten() {
-            rows.push((name, value.clone()));
-        }
+        let secrets: Vec<_> =
+            self.secrets.iter().flatten().map(|(name, value)| (name.replace('_', " "), value)).collect();
+        rows.extend(secrets.iter().map(|(name, value)| (name.as_str(), (*value).clone())));
         if let Some(code) = &self.new_access_code {
             rows.push(("access code", code.clone()));
         }

@@ -176,7 +176,7 @@ mod tests {
         let decoded = decode("dteffujehknhfjbrjnlnldnhcujvddbikngjrtgh", &key).unwrap();
         assert_eq!(
             decoded.line(),
-            "dteffuje\t8792ebfe26cc\t19\t17\t49712\t40904\ta475\n"
+            "dteffuje\t8792ebfe26cc\t19\t17\t49712\t40904\tc823\n"
         );
     }
 }

@@ -4,6 +4,7 @@
 //! number, public id, private id, AES key, access code, time, and an empty last one.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -37,12 +38,12 @@ impl Secrets {
     }
 
     /// With names, for somebody who asked to see them.
-    pub(super) fn shown(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn shown(&self) -> BTreeMap<&'static str, String> {
         match self {
             Self::YubicoOtp { private_id, key, .. } => {
-                vec![("private_id", hex(private_id.expose())), ("aes_key", hex(key.expose()))]
+                BTreeMap::from([("private_id", hex(private_id.expose())), ("aes_key", hex(key.expose()))])
             }
-            Self::Other { name, secret, .. } => vec![(name, secret.0.to_string())],
+            Self::Other { name, secret, .. } => BTreeMap::from([(*name, secret.0.to_string())]),
         }
     }
 }
