@@ -61,13 +61,28 @@ pub(crate) struct Global {
     pub(crate) verbose: u8,
 
     /// When to use colours.
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true,
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        hide_possible_values = true,
         help = "When to use colours: auto, always or never [default: auto, which heeds NO_COLOR]",
-        hide_default_value = true, help_heading = "Output")]
+        hide_default_value = true,
+        help_heading = "Output"
+    )]
     pub(crate) color: Color,
 
     /// Choose the key with this serial number.
-    #[arg(long, global = true, value_name = "N", env = "TAPKEY_SERIAL", hide_env_values = true, help_heading = "Choosing a key")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        env = "TAPKEY_SERIAL",
+        hide_env_values = true,
+        help_heading = "Choosing a key"
+    )]
     pub(crate) serial: Option<u32>,
 
     /// Choose the key in the smart-card reader whose name contains NAME.
@@ -81,11 +96,25 @@ pub(crate) struct Global {
     pub(crate) emulated: Option<Option<PathBuf>>,
 
     /// The Tapkey server.
-    #[arg(long, global = true, value_name = "URL", env = "TAPKEY_SERVER", hide_env_values = true, help_heading = "Server")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "TAPKEY_SERVER",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
     pub(crate) server: Option<String>,
 
     /// The file with the API token; the environment variable TAPKEY_TOKEN may hold the token itself.
-    #[arg(long, global = true, value_name = "FILE", env = "TAPKEY_TOKEN_FILE", hide_env_values = true, help_heading = "Server")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TAPKEY_TOKEN_FILE",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
     pub(crate) token_file: Option<PathBuf>,
 
     /// Trust the certificate authorities in this PEM file too.
@@ -93,7 +122,14 @@ pub(crate) struct Global {
     pub(crate) ca_file: Option<PathBuf>,
 
     /// Your settings; see docs/cli.md for what may stand there.
-    #[arg(long, global = true, value_name = "FILE", env = "TAPKEY_CONFIG", hide_env_values = true, help_heading = "Server")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TAPKEY_CONFIG",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
     pub(crate) config_file: Option<PathBuf>,
 }
 

@@ -40,12 +40,20 @@ impl Settings {
         };
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Failure::usage(format!("cannot read the settings {}: {error}", path.display()))),
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(error) => {
+                return Err(Failure::usage(format!("cannot read the settings {}: {error}", path.display())));
+            }
         };
         toml::from_str(&text).map_err(|error| {
-            Failure::usage(format!("the settings {} are wrong: {}", path.display(), error.to_string().trim_end()))
-                .hint("docs/cli.md lists what may stand there")
+            Failure::usage(format!(
+                "the settings {} are wrong: {}",
+                path.display(),
+                error.to_string().trim_end()
+            ))
+            .hint("docs/cli.md lists what may stand there")
         })
     }
 }
@@ -60,7 +68,9 @@ fn folder(variable: &str, below_home: &str, windows: &str) -> Result<PathBuf, Fa
     let base = if cfg!(windows) {
         set(windows)
     } else {
-        set(variable).filter(|path| path.is_absolute()).or_else(|| set("HOME").map(|home| home.join(below_home)))
+        set(variable)
+            .filter(|path| path.is_absolute())
+            .or_else(|| set("HOME").map(|home| home.join(below_home)))
     };
     base.map(|base| base.join("tapkey")).ok_or_else(|| {
         Failure::usage("there is no home folder to keep state in").hint(format!("set HOME or {variable}"))

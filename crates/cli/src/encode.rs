@@ -21,7 +21,10 @@ pub(crate) fn from_hex(text: &str, what: &str) -> Result<Zeroizing<Vec<u8>>, Fai
             data_encoding::DecodeKind::Length => {
                 format!("{what} has {} hexadecimal digits, which is an odd number", digits.chars().count())
             }
-            _ => format!("{what} has something at position {} that is no hexadecimal digit", error.position + 1),
+            _ => format!(
+                "{what} has something at position {} that is no hexadecimal digit",
+                error.position + 1
+            ),
         };
         Failure::usage(message).hint("write it with the digits 0-9 and a-f, two for each byte")
     })

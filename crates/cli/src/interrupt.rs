@@ -77,7 +77,8 @@ struct State {
 
 static CANCELLED: LazyLock<CancelToken> = LazyLock::new(CancelToken::new);
 
-static STATE: Mutex<State> = Mutex::new(State { busy: 0, farewell: String::new(), stop: None, cleanup: None });
+static STATE: Mutex<State> =
+    Mutex::new(State { busy: 0, farewell: String::new(), stop: None, cleanup: None });
 
 fn lock() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)

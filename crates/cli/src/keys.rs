@@ -47,7 +47,8 @@ pub(crate) fn open(context: &Context) -> Result<Opened, Failure> {
     }
     let listing = list(context)?;
     let problems: Vec<String> = listing.diagnostics.iter().map(ToString::to_string).collect();
-    let unreadable = listing.diagnostics.iter().find(|one| is_unreadable(&one.error)).map(|one| refused_ref(&one.error));
+    let unreadable =
+        listing.diagnostics.iter().find(|one| is_unreadable(&one.error)).map(|one| refused_ref(&one.error));
     let selector = Selector { serial: context.global.serial, reader: context.global.reader.clone() };
     let device = discover::select(listing.devices, &selector).map_err(|error| {
         let failure = Failure::new(Exit::NoKey, error.to_string());
@@ -61,7 +62,9 @@ pub(crate) fn open(context: &Context) -> Result<Opened, Failure> {
                 "plug a key in, or add --emulated to use one made of software; could not look at {}",
                 problems.join("; ")
             )),
-            (SelectError::Ambiguous { .. }, _) => failure.hint("add --serial N or --reader NAME; `tapkey list` shows all"),
+            (SelectError::Ambiguous { .. }, _) => {
+                failure.hint("add --serial N or --reader NAME; `tapkey list` shows all")
+            }
             _ => failure.hint("`tapkey list` shows the keys that are there"),
         }
     })?;
@@ -94,13 +97,15 @@ pub(crate) fn state_file(context: &Context) -> Result<Option<PathBuf>, Failure> 
 #[cfg(feature = "emulator")]
 fn open_software(path: PathBuf, context: &Context) -> Result<Opened, Failure> {
     let software = software::Software::open(&path, &software::Wish::of(context), context)?;
-    let device = Device::from_connector(Box::new(software.connector()), &control(context)).map_err(refused)?;
+    let device =
+        Device::from_connector(Box::new(software.connector()), &control(context)).map_err(refused)?;
     Ok(Opened { device, software: Some(software) })
 }
 
 #[cfg(not(feature = "emulator"))]
 fn open_software(_: PathBuf, _: &Context) -> Result<Opened, Failure> {
-    Err(Failure::usage("this tapkey was built without software keys").hint("build it with the feature emulator"))
+    Err(Failure::usage("this tapkey was built without software keys")
+        .hint("build it with the feature emulator"))
 }
 
 /// What a failed operation on a key means for the exit code, and what to do.
@@ -113,7 +118,9 @@ pub(crate) fn refused(error: Error) -> Failure {
 pub(crate) fn refused_ref(error: &Error) -> Failure {
     let exit = match error {
         Error::Link(LinkError::Removed) => Exit::NoKey,
-        Error::Link(_) | Error::NotOverThisLink(_) | Error::NotReady | Error::DeadlinePassed => Exit::Unreachable,
+        Error::Link(_) | Error::NotOverThisLink(_) | Error::NotReady | Error::DeadlinePassed => {
+            Exit::Unreachable
+        }
         Error::Refused(_) | Error::Unsupported(_) => Exit::Key,
         Error::Input(_) => Exit::Usage,
         Error::Cancelled => Exit::Interrupted,

@@ -237,7 +237,10 @@ mod tests {
         struct Example {
             answer: u8,
         }
-        assert_eq!(json_line("example/1", &Example { answer: 42 }).unwrap(), "{\"schema\":\"example/1\",\"answer\":42}\n");
+        assert_eq!(
+            json_line("example/1", &Example { answer: 42 }).unwrap(),
+            "{\"schema\":\"example/1\",\"answer\":42}\n"
+        );
     }
 
     #[test]

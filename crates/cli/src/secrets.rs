@@ -66,27 +66,39 @@ impl Wanted {
         let text = match source {
             None if prompt::possible() => self.ask()?,
             None => {
-                return Err(Failure::usage(format!("{} is missing, and nobody can be asked for it", self.name))
-                    .hint(format!("add {0} file:PATH, {0} env:NAME, or {0} - for standard input", self.option)));
+                return Err(Failure::usage(format!(
+                    "{} is missing, and nobody can be asked for it",
+                    self.name
+                ))
+                .hint(format!("add {0} file:PATH, {0} env:NAME, or {0} - for standard input", self.option)));
             }
             Some(Source::Prompt) if prompt::possible() => self.ask()?,
             Some(Source::Prompt) => {
-                return Err(Failure::usage(format!("cannot ask for {}, because this is no terminal", self.name))
-                    .hint(format!("use {0} file:PATH, {0} env:NAME, or {0} -", self.option)));
+                return Err(Failure::usage(format!(
+                    "cannot ask for {}, because this is no terminal",
+                    self.name
+                ))
+                .hint(format!("use {0} file:PATH, {0} env:NAME, or {0} -", self.option)));
             }
             Some(Source::Stdin) => prompt::read_line()?
                 .ok_or_else(|| Failure::usage(format!("standard input ended before {}", self.name)))?,
             Some(Source::File(path)) => self.read_file(path)?,
             Some(Source::Env(name)) => std::env::var(name).map(Zeroizing::new).map_err(|_| {
-                Failure::usage(format!("{} was to come from the environment variable {name}, which is not set", self.name))
+                Failure::usage(format!(
+                    "{} was to come from the environment variable {name}, which is not set",
+                    self.name
+                ))
             })?,
             Some(Source::Generate) => {
                 return Err(Failure::usage(format!("{} cannot be generated here", self.name))
                     .hint(format!("give {} as {SOURCES}", self.option)));
             }
             Some(Source::Unknown) => {
-                return Err(Failure::usage(format!("{} says where {} comes from, not what it is", self.option, self.name))
-                    .hint(format!("give it as {SOURCES}; a secret on the command line can be read by others")));
+                return Err(Failure::usage(format!(
+                    "{} says where {} comes from, not what it is",
+                    self.option, self.name
+                ))
+                .hint(format!("give it as {SOURCES}; a secret on the command line can be read by others")));
             }
         };
         Ok(Zeroizing::new(text.trim().to_owned()))
@@ -94,8 +106,7 @@ impl Wanted {
 
     fn ask(self) -> Result<Zeroizing<String>, Failure> {
         let mut letters = self.name.trim_start_matches("the ").chars();
-        let name: String =
-            letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        let name: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
         prompt::hidden(&name)
     }
 
@@ -103,10 +114,9 @@ impl Wanted {
         let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
             Failure::usage(format!("cannot read {} from {}: {error}", self.name, path.display()))
         })?;
-        text.lines()
-            .next()
-            .map(|line| Zeroizing::new(line.to_owned()))
-            .ok_or_else(|| Failure::usage(format!("{} is empty, so {} is missing", path.display(), self.name)))
+        text.lines().next().map(|line| Zeroizing::new(line.to_owned())).ok_or_else(|| {
+            Failure::usage(format!("{} is empty, so {} is missing", path.display(), self.name))
+        })
     }
 }
 
@@ -122,13 +132,14 @@ pub(crate) struct NewFile {
 impl NewFile {
     /// Creates the file for its owner alone (mode 0600). An existing one is left as it is.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
-        let file = private(fs::OpenOptions::new().write(true).create_new(true)).open(path).map_err(|error| {
-            let failure = Failure::usage(format!("cannot create {}: {error}", path.display()));
-            if error.kind() == io::ErrorKind::AlreadyExists {
-                return failure.hint("name a file that does not exist yet, or remove this one");
-            }
-            failure
-        })?;
+        let file =
+            private(fs::OpenOptions::new().write(true).create_new(true)).open(path).map_err(|error| {
+                let failure = Failure::usage(format!("cannot create {}: {error}", path.display()));
+                if error.kind() == io::ErrorKind::AlreadyExists {
+                    return failure.hint("name a file that does not exist yet, or remove this one");
+                }
+                failure
+            })?;
         Ok(Self { path: path.to_owned(), file, used: false })
     }
 

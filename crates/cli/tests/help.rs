@@ -32,8 +32,10 @@ fn every_help_text_is_the_committed_one() {
         assert_eq!(&committed, text, "{name} differs; run with UPDATE=1 if that is meant");
         expected.push(name);
     }
-    let mut present: Vec<String> =
-        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut present: Vec<String> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     present.sort();
     expected.sort();
     assert_eq!(present, expected, "help texts of commands that are gone");
@@ -81,4 +83,35 @@ fn version_and_usage() {
     home.run(&[]).exits(2);
     home.run(&["nonsense"]).exits(2);
     home.run(&["otp", "delete", "3"]).exits(2).says("slots are 1 and 2");
+}
+
+/// Every shape that the source prints is described, and every described one is printed.
+#[test]
+fn every_json_shape_is_documented() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut printed = Vec::new();
+    schemas(&root.join("src"), &mut printed);
+    printed.sort();
+    printed.dedup();
+    let page = fs::read_to_string(root.join("../../docs/json.md")).unwrap();
+    let mut described: Vec<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    described.sort();
+    assert_eq!(printed, described);
+}
+
+fn schemas(folder: &std::path::Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            schemas(&path, found);
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let words = text.split('"').filter(|word| word.ends_with("/1") && !word.contains(['{', ' ', ':']));
+        found.extend(words.filter(|word| *word != "example/1").map(str::to_owned));
+    }
 }

@@ -47,18 +47,43 @@ fn a_wrong_key_is_told() {
 fn generate_makes_what_decode_reads() {
     let home = Home::new();
     let arguments = [
-        "otp", "generate", "--public-id", "dteffuje", "--private-id", "-", "--aes-key", "-", "--use-counter", "19",
-        "--session-counter", "17", "--timestamp", "49712", "--random", "40904",
+        "otp",
+        "generate",
+        "--public-id",
+        "dteffuje",
+        "--private-id",
+        "-",
+        "--aes-key",
+        "-",
+        "--use-counter",
+        "19",
+        "--session-counter",
+        "17",
+        "--timestamp",
+        "49712",
+        "--random",
+        "40904",
     ];
     let outcome = home.run_with(&arguments, &format!("8792ebfe26cc\n{KEY}\n")).exits(0);
     assert_eq!(outcome.stdout, format!("{OTP}\n"));
 
     let many = [
-        "otp", "generate", "--private-id", "-", "--aes-key", "-", "--use-counter", "1", "--session-counter", "254",
-        "--count", "4",
+        "otp",
+        "generate",
+        "--private-id",
+        "-",
+        "--aes-key",
+        "-",
+        "--use-counter",
+        "1",
+        "--session-counter",
+        "254",
+        "--count",
+        "4",
     ];
     let otps = home.run_with(&many, &format!("8792ebfe26cc\n{KEY}\n")).exits(0).stdout;
-    let decoded = home.run_with(&["otp", "decode", "--aes-key", "-", "-"], &format!("{KEY}\n{otps}")).exits(0).stdout;
+    let decoded =
+        home.run_with(&["otp", "decode", "--aes-key", "-", "-"], &format!("{KEY}\n{otps}")).exits(0).stdout;
     let counters: Vec<(&str, &str)> = decoded
         .lines()
         .map(|line| {
@@ -123,10 +148,13 @@ fn colour_only_where_it_is_wanted() {
 #[test]
 fn a_closed_pipe_is_success() {
     let home = Home::new();
-    let mut command = home.command(&["otp", "generate", "--private-id", "-", "--aes-key", "-", "--count", "200000"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut command =
+        home.command(&["otp", "generate", "--private-id", "-", "--aes-key", "-", "--count", "200000"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), format!("8792ebfe26cc\n{KEY}\n").as_bytes()).unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), format!("8792ebfe26cc\n{KEY}\n").as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }

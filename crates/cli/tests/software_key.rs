@@ -66,7 +66,10 @@ fn a_yubico_otp_credential_types_what_decode_reads() {
     let csv = home.read("keys.csv");
     let columns: Vec<&str> = csv.trim_end().split(',').collect();
     assert_eq!(columns.len(), 7, "{csv}");
-    assert_eq!((columns[0], columns[1]), (&*written["serial"].to_string(), written["public_id"].as_str().unwrap()));
+    assert_eq!(
+        (columns[0], columns[1]),
+        (&*written["serial"].to_string(), written["public_id"].as_str().unwrap())
+    );
     for secret in [columns[2], columns[3]] {
         assert!(!outcome.all().contains(secret), "{outcome:?}");
     }
@@ -85,7 +88,8 @@ fn a_yubico_otp_credential_types_what_decode_reads() {
 fn a_refused_write_leaves_no_record() {
     let home = Home::new();
     home.write("code", "010203040506");
-    home.run(&[KEY, "otp", "yubiotp", "1", "--yes", "--new-access-code", "file:code", "-O", "keys.csv"]).exits(0);
+    home.run(&[KEY, "otp", "yubiotp", "1", "--yes", "--new-access-code", "file:code", "-O", "keys.csv"])
+        .exits(0);
     let before = home.read("keys.csv");
     assert!(before.contains(",010203040506,"));
     home.run(&[KEY, "otp", "yubiotp", "1", "--force", "-O", "keys.csv"]).exits(4).says("access code");
@@ -100,7 +104,19 @@ fn access_codes() {
     home.write("code", "010203040506");
     home.write("wrong", "060504030201");
     let shown = home
-        .run(&[KEY, "--json", "otp", "static", "1", "--generate", "--modhex", "--show-secret", "--yes", "--new-access-code", "file:code"])
+        .run(&[
+            KEY,
+            "--json",
+            "otp",
+            "static",
+            "1",
+            "--generate",
+            "--modhex",
+            "--show-secret",
+            "--yes",
+            "--new-access-code",
+            "file:code",
+        ])
         .exits(0)
         .json();
     assert_eq!(shown["access_code"], true);
@@ -109,11 +125,25 @@ fn access_codes() {
 
     home.run(&[KEY, "otp", "delete", "1", "--force"]).exits(4).says("access code");
     home.run(&[KEY, "otp", "delete", "1", "--force", "--access-code", "file:wrong"]).exits(4).says("wrong");
-    home.run(&[KEY, "otp", "settings", "1", "--yes", "--access-code", "file:code"]).exits(2).says("--keep-access-code");
-    home.run(&[KEY, "otp", "settings", "1", "--yes", "--access-code", "file:code", "--keep-access-code", "--no-enter"])
-        .exits(0);
+    home.run(&[KEY, "otp", "settings", "1", "--yes", "--access-code", "file:code"])
+        .exits(2)
+        .says("--keep-access-code");
+    home.run(&[
+        KEY,
+        "otp",
+        "settings",
+        "1",
+        "--yes",
+        "--access-code",
+        "file:code",
+        "--keep-access-code",
+        "--no-enter",
+    ])
+    .exits(0);
     assert_eq!(home.json(&[KEY, "emulate", "press"])["typed"], password);
-    home.run(&[KEY, "otp", "delete", "1", "--force", "--access-code", "010203040506"]).exits(2).says("file:PATH");
+    home.run(&[KEY, "otp", "delete", "1", "--force", "--access-code", "010203040506"])
+        .exits(2)
+        .says("file:PATH");
     home.run(&[KEY, "otp", "delete", "1", "--force", "--access-code", "file:code"]).exits(0);
     home.run(&[KEY, "otp", "delete", "1", "--force"]).exits(4).says("empty");
 }
@@ -121,11 +151,16 @@ fn access_codes() {
 #[test]
 fn static_password_of_ones_own() {
     let home = Home::new();
-    let outcome = home.run_with(&[KEY, "otp", "static", "2", "--password", "-", "--yes", "--no-enter"], "Grüße\n");
+    let outcome =
+        home.run_with(&[KEY, "otp", "static", "2", "--password", "-", "--yes", "--no-enter"], "Grüße\n");
     outcome.exits(2).says("character 3");
     let secret = "Corr3ct horse, \"battery\"!";
-    let outcome =
-        home.run_with(&[KEY, "otp", "static", "2", "--password", "-", "--yes", "--no-enter"], &format!("{secret}\n")).exits(0);
+    let outcome = home
+        .run_with(
+            &[KEY, "otp", "static", "2", "--password", "-", "--yes", "--no-enter"],
+            &format!("{secret}\n"),
+        )
+        .exits(0);
     assert!(!outcome.all().contains("horse"), "{outcome:?}");
     assert_eq!(home.json(&[KEY, "emulate", "press", "--slot", "2"])["typed"], secret);
 }
@@ -138,7 +173,9 @@ fn hotp_types_the_codes_of_the_rfc() {
     for code in ["755224", "287082", "359152"] {
         assert_eq!(home.run(&[KEY, "emulate", "press"]).exits(0).stdout, format!("ubhe01{code}\n"));
     }
-    home.run(&[KEY, "otp", "hotp", "1", "--key", "file:key", "--force", "--counter", "5"]).exits(2).says("multiples of 16");
+    home.run(&[KEY, "otp", "hotp", "1", "--key", "file:key", "--force", "--counter", "5"])
+        .exits(2)
+        .says("multiples of 16");
 }
 
 #[test]
@@ -148,7 +185,8 @@ fn challenges_are_answered_as_published() {
     home.run(&[KEY, "otp", "chalresp", "2", "--key", "file:key", "--yes"]).exits(0);
     assert_eq!(home.run(&[KEY, "challenge", "-2", "-x", CHALLENGE]).exits(0).stdout, RESPONSE);
     assert_eq!(home.run(&[KEY, "challenge", "-2x", CHALLENGE]).exits(0).stdout, RESPONSE);
-    let outcome = home.run_with(&[KEY, "challenge", "-2", "-i", "-"], "\x11\x22\x33\x44\x55\x66\x77").exits(0);
+    let outcome =
+        home.run_with(&[KEY, "challenge", "-2", "-i", "-"], "\x11\x22\x33\x44\x55\x66\x77").exits(0);
     assert_eq!(outcome.stdout.len(), 41);
     let document = home.json(&[KEY, "challenge", "-2", "-x", CHALLENGE]);
     assert_eq!(names(&document), ["mode", "response", "schema", "slot"]);
@@ -236,7 +274,8 @@ fn counters_outlive_a_killed_emulator() {
         for _ in 0..2 {
             let typed = home.json(&[KEY, "emulate", "press"])["typed"].as_str().unwrap().trim().to_owned();
             let decoded = home.json(&["otp", "decode", "--aes-key", "file:aes", &typed]);
-            let counters = (decoded["use_counter"].as_u64().unwrap(), decoded["session_counter"].as_u64().unwrap());
+            let counters =
+                (decoded["use_counter"].as_u64().unwrap(), decoded["session_counter"].as_u64().unwrap());
             assert!(counters > last, "{counters:?} after {last:?}");
             last = counters;
         }
@@ -253,10 +292,13 @@ fn swap_ndef_replug_and_show() {
     home.run(&[KEY, "otp", "swap"]).exits(2).says("--yes");
     assert_eq!(home.json(&[KEY, "otp", "swap", "--yes"])["schema"], "otp-swap/1");
     let info = home.json(&[KEY, "otp", "info"]);
-    assert_eq!(info["slots"], serde_json::json!([
-        {"slot": 1, "programmed": false, "touch_triggered": false},
-        {"slot": 2, "programmed": true, "touch_triggered": true},
-    ]));
+    assert_eq!(
+        info["slots"],
+        serde_json::json!([
+            {"slot": 1, "programmed": false, "touch_triggered": false},
+            {"slot": 2, "programmed": true, "touch_triggered": true},
+        ])
+    );
     let ndef = home.json(&[KEY, "otp", "ndef", "2", "--prefix", "https://example.org/#", "--yes"]);
     assert_eq!(ndef["prefix"], "https://example.org/#");
     home.run(&[KEY, "otp", "ndef", "2", "--prefix", &"x".repeat(60), "--yes"]).exits(2).says("54");
@@ -269,7 +311,8 @@ fn swap_ndef_replug_and_show() {
 #[test]
 fn old_firmware_is_refused_what_it_cannot_do() {
     let home = Home::new();
-    let emulator = Running::start(home.command(&["--json", "emulate", "run", "key.json", "--profile", "4.3.5"]));
+    let emulator =
+        Running::start(home.command(&["--json", "emulate", "run", "key.json", "--profile", "4.3.5"]));
     assert_eq!(home.json(&[KEY, "info"])["version"], "4.3.5");
     home.run(&[KEY, "otp", "ndef", "1", "--yes"]).exits(4).says("firmware");
     drop(emulator);
@@ -280,7 +323,9 @@ fn old_firmware_is_refused_what_it_cannot_do() {
 #[test]
 fn a_foreign_state_file_is_named_and_left_alone() {
     let home = Home::new();
-    for (text, place) in [("", "line 1"), ("{\n\"version\": 1,\n!", "line 3"), ("[1]", "line 1"), ("{\"a\":1}", "line 1")] {
+    for (text, place) in
+        [("", "line 1"), ("{\n\"version\": 1,\n!", "line 3"), ("[1]", "line 1"), ("{\"a\":1}", "line 1")]
+    {
         home.write("key.json", text);
         home.run(&[KEY, "info"]).exits(1).says("key.json").says(place);
         assert_eq!(home.read("key.json"), text);
@@ -299,7 +344,10 @@ fn prompts_in_a_terminal() {
     let ended = home.terminal(&[KEY, "otp", "yubiotp", "1", "--show-secret"], &[("[y/N]", "\x04")]);
     assert_eq!(ended.code, 1, "{ended:?}");
 
-    let agreed = home.terminal(&[KEY, "otp", "chalresp", "1"], &[("Key", "abba\n"), ("[y/N]", "maybe\n"), ("[y/N]", "y\n")]);
+    let agreed = home.terminal(
+        &[KEY, "otp", "chalresp", "1"],
+        &[("Key", "abba\n"), ("[y/N]", "maybe\n"), ("[y/N]", "y\n")],
+    );
     assert_eq!(agreed.code, 0, "{agreed:?}");
     assert!(!agreed.stdout.contains("abba"), "the secret was shown: {agreed:?}");
     assert_eq!(

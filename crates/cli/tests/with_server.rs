@@ -53,7 +53,9 @@ fn enrol_validate_and_refuse_the_replay() {
     let server = TestServer::start(&home);
     server.furnish(&home);
     server.run(&home, &[KEY, "enroll", "--account", "alice"]).exits(2).says("--yes");
-    let outcome = server.run(&home, &[KEY, "--json", "enroll", "--account", "alice", "--label", "blue", "--yes"]).exits(0);
+    let outcome = server
+        .run(&home, &[KEY, "--json", "enroll", "--account", "alice", "--label", "blue", "--yes"])
+        .exits(0);
     let enrolled = outcome.json();
     assert_eq!(enrolled["schema"], "enroll/1");
     assert_eq!((&enrolled["account"], &enrolled["resumed"]), (&"alice".into(), &false.into()));
@@ -61,7 +63,10 @@ fn enrol_validate_and_refuse_the_replay() {
 
     let otp = press(&home);
     let good = server.verify(&home, &otp).exits(0).json();
-    assert_eq!((&good["schema"], &good["valid"], &good["status"]), (&"verify/1".into(), &true.into(), &"OK".into()));
+    assert_eq!(
+        (&good["schema"], &good["valid"], &good["status"]),
+        (&"verify/1".into(), &true.into(), &"OK".into())
+    );
     let replay = server.verify(&home, &otp).exits(5);
     assert_eq!(replay.json()["status"], "REPLAYED_OTP");
     let spelled = press(&home).to_uppercase();
@@ -69,7 +74,9 @@ fn enrol_validate_and_refuse_the_replay() {
     let unknown = server.verify(&home, "vvccccbdefghdvgtiblfkbgturecfllberrvkinnctnn").exits(5);
     assert_eq!(unknown.json()["status"], "BAD_OTP");
 
-    let text = server.run(&home, &["verify", "--client-id", "1", "--api-key-file", "api-key", &press(&home)]).exits(0);
+    let text = server
+        .run(&home, &["verify", "--client-id", "1", "--api-key-file", "api-key", &press(&home)])
+        .exits(0);
     assert_eq!(text.stdout, "OK\n");
     home.write("other-key", "AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     server
@@ -98,14 +105,27 @@ fn secrets_are_shown_once_and_only_where_they_were_asked_for() {
     assert_eq!(server.admin(&home, &["clients", "list"])["items"].as_array().unwrap().len(), 2);
 
     // With the enroller's token alone a key is enrolled, with an access code that an administrator can read.
-    let enroll = ["--server", &server.url, "--token-file", "enroller", "-vv", KEY, "enroll", "--account", "alice", "--yes",
-        "--access-code", "generate"];
+    let enroll = [
+        "--server",
+        &server.url,
+        "--token-file",
+        "enroller",
+        "-vv",
+        KEY,
+        "enroll",
+        "--account",
+        "alice",
+        "--yes",
+        "--access-code",
+        "generate",
+    ];
     let outcome = home.run(&enroll).exits(0);
     let key = &server.keys(&home)[0];
     assert_eq!(key["has_access_code"], true);
     let code = server.admin(&home, &["keys", "access-code", key["id"].as_str().unwrap()]);
     let code = code["access_code"].as_str().unwrap().to_owned();
-    let verdict = server.run(&home, &["-vv", "verify", "--client-id", "1", "--api-key-file", "api-key", &press(&home)]);
+    let verdict =
+        server.run(&home, &["-vv", "verify", "--client-id", "1", "--api-key-file", "api-key", &press(&home)]);
     for secret in [&token, &api_key, &code, home.read("enroller").trim()] {
         for outcome in [&outcome, &verdict] {
             assert!(!outcome.all().contains(secret), "{secret} in {outcome:?}");
@@ -116,7 +136,9 @@ fn secrets_are_shown_once_and_only_where_they_were_asked_for() {
     home.write("code", &code);
     home.run(&[KEY, "otp", "delete", "2", "--force", "--access-code", "file:code"]).exits(0);
 
-    home.run(&["--server", &server.url, "--token-file", "enroller", "admin", "tokens", "list"]).exits(5).says("tokens create");
+    home.run(&["--server", &server.url, "--token-file", "enroller", "admin", "tokens", "list"])
+        .exits(5)
+        .says("tokens create");
     home.write("wrong", "tk_wrong");
     home.run(&["--server", &server.url, "--token-file", "wrong", "admin", "status"]).exits(5).says("token");
 }
@@ -158,7 +180,13 @@ fn administration() {
 
     let audit = server.admin(&home, &["audit", "--limit", "3"]);
     assert_eq!((audit["items"].as_array().unwrap().len(), audit["next"].is_string()), (3, true));
-    for table in [vec!["accounts", "list"], vec!["keys", "list"], vec!["clients", "list"], vec!["tokens", "list"], vec!["audit"]] {
+    for table in [
+        vec!["accounts", "list"],
+        vec!["keys", "list"],
+        vec!["clients", "list"],
+        vec!["tokens", "list"],
+        vec!["audit"],
+    ] {
         let text = server.run(&home, &[&["admin"], &table[..]].concat()).exits(0).stdout;
         assert!(text.lines().next().unwrap().starts_with(|c: char| c.is_ascii_uppercase()), "{text}");
     }
@@ -170,10 +198,13 @@ fn administration() {
 #[test]
 fn software_keys_are_refused_unless_the_server_says_otherwise() {
     let home = Home::new();
-    let running = Running::start(home.command(&["--json", "serve", "--data", "d", "--listen", "127.0.0.1:0"]));
+    let running =
+        Running::start(home.command(&["--json", "serve", "--data", "d", "--listen", "127.0.0.1:0"]));
     let options = ["--server", running.ready["url"].as_str().unwrap(), "--token-file", "d/admin-token"];
     home.run(&[&options[..], &["admin", "accounts", "create", "alice"]].concat()).exits(0);
-    home.run(&[&options[..], &[KEY, "enroll", "--account", "alice", "--yes"]].concat()).exits(5).says("oftware keys");
+    home.run(&[&options[..], &[KEY, "enroll", "--account", "alice", "--yes"]].concat())
+        .exits(5)
+        .says("oftware keys");
     assert_eq!(home.json(&[KEY, "otp", "info"])["slots"][1]["programmed"], false);
 }
 
@@ -183,13 +214,22 @@ fn an_enrolment_that_was_killed_anywhere_converges() {
     let home = Home::new();
     let server = TestServer::start(&home);
     server.furnish(&home);
-    for (round, stage) in ["nothing says this", "account", "pending credential", "Programming slot", "is programmed", "Touch the key", "checked the password"]
-        .into_iter()
-        .enumerate()
+    for (round, stage) in [
+        "nothing says this",
+        "account",
+        "pending credential",
+        "Programming slot",
+        "is programmed",
+        "Touch the key",
+        "checked the password",
+    ]
+    .into_iter()
+    .enumerate()
     {
         let key = format!("--emulated=key{round}.json");
         let arguments = [&server.options()[..], &[&key, "enroll", "--account", "alice", "--yes"]].concat();
-        let mut child = home.command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            home.command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         for line in BufReader::new(child.stderr.take().unwrap()).lines() {
             if line.unwrap().contains(stage) {
                 break;
@@ -208,7 +248,11 @@ fn an_enrolment_that_was_killed_anywhere_converges() {
             assert_eq!(again.code, 0, "{stage}: {again:?}");
             assert!(server.keys(&home).len() <= before + 1);
         }
-        let typed = home.json(&[&key, "emulate", "press", "--slot", "2"])["typed"].as_str().unwrap().trim().to_owned();
+        let typed = home.json(&[&key, "emulate", "press", "--slot", "2"])["typed"]
+            .as_str()
+            .unwrap()
+            .trim()
+            .to_owned();
         server.verify(&home, &typed).exits(0);
         assert_eq!(server.keys(&home).len(), round + 1, "{stage}");
     }
@@ -225,11 +269,19 @@ fn an_enrolment_survives_a_server_that_is_away() {
     let listen = server.url.strip_prefix("http://").unwrap().to_owned();
     let (url, token_file) = (server.url.clone(), server.token_file.clone());
     drop(server);
-    let arguments = ["--server", &url, "--token-file", &token_file, KEY, "enroll", "--account", "alice", "--yes"];
+    let arguments =
+        ["--server", &url, "--token-file", &token_file, KEY, "enroll", "--account", "alice", "--yes"];
     home.run(&arguments).exits(6).says("the key was not changed");
     assert_eq!(home.json(&[KEY, "otp", "info"])["slots"][1]["programmed"], false);
     let _running = Running::start(home.command(&[
-        "--json", "serve", "--data", "server-data", "--config", "server.toml", "--listen", &listen,
+        "--json",
+        "serve",
+        "--data",
+        "server-data",
+        "--config",
+        "server.toml",
+        "--listen",
+        &listen,
     ]));
     home.run(&arguments).exits(0);
 }
@@ -263,7 +315,10 @@ fn a_server_starts_once_and_ends_well() {
     let mode = std::fs::metadata(&server.token_file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let listen = server.url.strip_prefix("http://").unwrap().to_owned();
-    home.run(&["serve", "--data", "other", "--listen", &listen]).exits(1).says("another program listens").says("--listen");
+    home.run(&["serve", "--data", "other", "--listen", &listen])
+        .exits(1)
+        .says("another program listens")
+        .says("--listen");
     assert!(!home.path("other").exists(), "nothing is made when the port is taken");
     home.run(&["serve", "--data", "server-data", "--listen", "127.0.0.1:0"]).exits(1);
     server.running.signal("TERM");
@@ -285,7 +340,9 @@ fn what_is_wrong_with_a_server_is_said() {
     home.run(&["serve", "--config", "bad.toml"]).exits(2).says("bad.toml:2");
     home.run(&["serve", "--config", "not-there.toml"]).exits(2).says("not-there.toml");
     home.run(&["serve", "--data", "d", "--tls-cert", "c.pem"]).exits(2).says("--tls-key");
-    home.run(&["serve", "--data", "d", "--check", "--tls-cert", "c.pem", "--tls-key", "k.pem"]).exits(2).says("c.pem");
+    home.run(&["serve", "--data", "d", "--check", "--tls-cert", "c.pem", "--tls-key", "k.pem"])
+        .exits(2)
+        .says("c.pem");
     let checked = home.json(&["serve", "--data", "d", "--check"]);
     assert_eq!((&checked["schema"], &checked["tls"]), (&"serve-check/1".into(), &false.into()));
     assert!(!home.path("d").exists());
@@ -312,13 +369,19 @@ fn what_is_wrong_with_a_server_is_said() {
 fn the_demonstration() {
     let home = Home::new();
     let outcome = home.run(&["demo"]).exits(0);
-    assert!(outcome.stdout.contains("REPLAYED_OTP") && outcome.stdout.contains("came out as they should"), "{outcome:?}");
+    assert!(
+        outcome.stdout.contains("REPLAYED_OTP") && outcome.stdout.contains("came out as they should"),
+        "{outcome:?}"
+    );
     assert_eq!(outcome.stderr, "");
     let document = home.json(&["demo"]);
     assert_eq!((&document["schema"], document["steps"].as_array().unwrap().len()), (&"demo/1".into(), 10));
     // Nothing of it stays, and it does not look at the person's own settings.
     let mut command = home.command(&["demo"]);
-    command.env("TMPDIR", home.root()).env("TAPKEY_SERVER", "http://127.0.0.1:1").env("TAPKEY_TOKEN", "wrong");
+    command
+        .env("TMPDIR", home.root())
+        .env("TAPKEY_SERVER", "http://127.0.0.1:1")
+        .env("TAPKEY_TOKEN", "wrong");
     let outcome = support::feed(command, "").exits(0);
     assert!(outcome.stderr.is_empty());
     assert_eq!(std::fs::read_dir(home.root()).unwrap().count(), 0);
@@ -336,7 +399,8 @@ fn the_demonstration_fails_when_a_step_differs() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.next().unwrap().unwrap();
     let pid = child.id().to_string();
-    let server = std::process::Command::new("pgrep").args(["-P", &pid, "-f", "serve --data"]).output().unwrap();
+    let server =
+        std::process::Command::new("pgrep").args(["-P", &pid, "-f", "serve --data"]).output().unwrap();
     let server = String::from_utf8(server.stdout).unwrap();
     assert!(std::process::Command::new("kill").args(["-KILL", server.trim()]).status().unwrap().success());
     let rest: Vec<String> = lines.map(Result::unwrap).collect();

@@ -119,7 +119,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let response = ask().map_err(|error| {
         if untouched.load(Ordering::SeqCst) && !interrupt::pressed() {
-            return Failure::new(Exit::Key, format!("slot {slot} wants a touch, and -N says not to wait for it"));
+            return Failure::new(
+                Exit::Key,
+                format!("slot {slot} wants a touch, and -N says not to wait for it"),
+            );
         }
         keys::refused(error)
     })?;
@@ -174,7 +177,10 @@ fn challenge(args: &Args) -> Result<Zeroizing<Vec<u8>>, Failure> {
     };
     let limit = if args.yubico { 6 } else { 64 };
     if challenge.len() > limit {
-        return Err(Failure::usage(format!("the challenge has {} bytes, at most {limit} fit", challenge.len())));
+        return Err(Failure::usage(format!(
+            "the challenge has {} bytes, at most {limit} fit",
+            challenge.len()
+        )));
     }
     Ok(challenge)
 }
@@ -187,7 +193,9 @@ fn read(path: &PathBuf) -> Result<Zeroizing<Vec<u8>>, Failure> {
     } else {
         fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
-    outcome.map_err(|error| Failure::usage(format!("cannot read the challenge from {}: {error}", path.display())))?;
+    outcome.map_err(|error| {
+        Failure::usage(format!("cannot read the challenge from {}: {error}", path.display()))
+    })?;
     Ok(bytes)
 }
 

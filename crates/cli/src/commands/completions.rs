@@ -8,7 +8,9 @@ use crate::{args, exit::Failure};
 
 /// Options of `tapkey completions`.
 #[derive(ClapArgs, Debug)]
-#[command(after_help = "Example:\n  tapkey completions bash > ~/.local/share/bash-completion/completions/tapkey")]
+#[command(
+    after_help = "Example:\n  tapkey completions bash > ~/.local/share/bash-completion/completions/tapkey"
+)]
 pub(crate) struct Args {
     /// The shell.
     #[arg(value_enum)]

@@ -19,8 +19,10 @@ use crate::{exit::Failure, interrupt, output};
 
 /// Options of `tapkey demo`.
 #[derive(ClapArgs, Debug)]
-#[command(after_help = "Needs no key, no network and no rights. Everything happens in a temporary folder, which is removed
-at the end. Exits with 0 only if every step came out as it should. With -v every command is shown.")]
+#[command(
+    after_help = "Needs no key, no network and no rights. Everything happens in a temporary folder, which is removed
+at the end. Exits with 0 only if every step came out as it should. With -v every command is shown."
+)]
 pub(crate) struct Args {}
 
 /// Runs the steps, tells each, and cleans up whatever happens.
@@ -34,15 +36,24 @@ pub(crate) fn run(_args: &Args, context: &Context) -> Result<(), Failure> {
     let played = play(&stage);
     let stopped = stage.stop_server();
     let outcome = match (&played, &stopped) {
-        (Ok(()), Ok(())) => stage.tell("The server was asked to end, finished what it had begun, and closed its database."),
+        (Ok(()), Ok(())) => {
+            stage.tell("The server was asked to end, finished what it had begun, and closed its database.")
+        }
         _ => played,
     };
-    let removed = folder.close().map_err(|error| Failure::failed(format!("cannot remove the temporary folder: {error}")));
+    let removed = folder
+        .close()
+        .map_err(|error| Failure::failed(format!("cannot remove the temporary folder: {error}")));
     outcome.and(stopped).and(removed)?;
     let steps = stage.told();
     context.printer.result("demo/1", &Played { steps }, |played| {
         let count = played.steps.len();
-        format!("{}", output::good(&format!("All {count} steps came out as they should. The temporary folder is gone.")))
+        format!(
+            "{}",
+            output::good(&format!(
+                "All {count} steps came out as they should. The temporary folder is gone."
+            ))
+        )
     })
 }
 
@@ -59,7 +70,9 @@ fn play(stage: &Stage<'_>) -> Result<(), Failure> {
     let client = stage.json(&["admin", "clients", "create", "--label", "demo"], &[], 0)?;
     let id = text(&client, "/id")?;
     let api_key = Zeroizing::new(text(&client, "/api_key")?);
-    stage.tell(format!("The administrator registered an application as client {id} and gave it an API key."))?;
+    stage.tell(format!(
+        "The administrator registered an application as client {id} and gave it an API key."
+    ))?;
 
     let account = stage.json(&["admin", "accounts", "create", "alice"], &[], 0)?;
     same(&text(&account, "/name")?, "alice", "the account's name")?;
@@ -77,7 +90,11 @@ fn play(stage: &Stage<'_>) -> Result<(), Failure> {
         text(&key, "/version")?
     ))?;
 
-    let enrolled = stage.json(&["enroll", "--account", "alice", "--slot", "2", "--label", "demo key", "--yes"], &[], 0)?;
+    let enrolled = stage.json(
+        &["enroll", "--account", "alice", "--slot", "2", "--label", "demo key", "--yes"],
+        &[],
+        0,
+    )?;
     let public_id = text(&enrolled, "/public_id")?;
     same(&text(&enrolled, "/account")?, "alice", "the account that owns the key")?;
     same(&text(&enrolled, "/enabled")?, "true", "whether the key is active")?;
@@ -183,8 +200,11 @@ impl<'a> Stage<'a> {
         let mut command = self.command(&["--server", &address, &emulated]);
         command.args(arguments).envs(secrets.iter().copied());
         command.env("TAPKEY_TOKEN_FILE", self.folder.join("admin-token"));
-        let output = command.output().map_err(|error| Failure::failed(format!("cannot run this program again: {error}")))?;
-        let name = arguments.iter().take_while(|word| !word.starts_with('-')).copied().collect::<Vec<_>>().join(" ");
+        let output = command
+            .output()
+            .map_err(|error| Failure::failed(format!("cannot run this program again: {error}")))?;
+        let name =
+            arguments.iter().take_while(|word| !word.starts_with('-')).copied().collect::<Vec<_>>().join(" ");
         if output.status.code() != Some(exit) {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(differs(
@@ -223,8 +243,9 @@ impl<'a> Stage<'a> {
             .map_err(|_| Failure::failed("the server did not start; what it said stands above"))?;
         let url = text(&ready, "/url")?;
         let token = text(&ready, "/admin_token_file")?;
-        std::fs::rename(&token, self.folder.join("admin-token"))
-            .map_err(|error| Failure::failed(format!("cannot take the administrator's token from {token}: {error}")))?;
+        std::fs::rename(&token, self.folder.join("admin-token")).map_err(|error| {
+            Failure::failed(format!("cannot take the administrator's token from {token}: {error}"))
+        })?;
         *lock(&self.address) = Some(url.clone());
         Ok(url)
     }
@@ -237,7 +258,9 @@ impl<'a> Stage<'a> {
         while Instant::now() < patience {
             match child.try_wait() {
                 Ok(Some(status)) if status.success() => return Ok(()),
-                Ok(Some(status)) => return Err(differs("how the server ended", &outcome(status), "exit code 0")),
+                Ok(Some(status)) => {
+                    return Err(differs("how the server ended", &outcome(status), "exit code 0"));
+                }
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }
         }

@@ -20,7 +20,8 @@ use crate::{
 
 /// Everything `tapkey emulate` does.
 #[derive(Debug, Subcommand)]
-#[command(after_help = "A software key lives in its state file, which is made when it is first needed. Without a running
+#[command(
+    after_help = "A software key lives in its state file, which is made when it is first needed. Without a running
 emulator, every command plugs the key in, uses it and takes it away again. `emulate run` keeps it plugged
 in, so that touches can come from another terminal:
 
@@ -28,7 +29,8 @@ in, so that touches can come from another terminal:
   tapkey --emulated=key.json challenge -2 -x 1122 &
   tapkey emulate touch key.json
 
-Software keys are for tests and for trying things out: whoever can read the file has the key.")]
+Software keys are for tests and for trying things out: whoever can read the file has the key."
+)]
 pub(crate) enum Command {
     /// Keep a key plugged in until Ctrl-C.
     Run(Run),
@@ -126,7 +128,9 @@ fn keep(args: &Run, context: &Context) -> Result<(), Failure> {
         )
     })?;
     context.printer.say("Ctrl-C takes it away.");
-    server.run().map_err(|error| Failure::failed(format!("the software key is served no more: {}", chain(&error))))
+    server
+        .run()
+        .map_err(|error| Failure::failed(format!("the software key is served no more: {}", chain(&error))))
 }
 
 #[derive(Serialize)]
@@ -171,7 +175,9 @@ fn touch(state: &State, context: &Context) -> Result<(), Failure> {
 
 fn replug(state: &State, context: &Context) -> Result<(), Failure> {
     state.open(context)?.replug()?;
-    context.printer.result("emulate-replug/1", &Done { done: true }, |_| "unplugged and plugged in again".to_owned())
+    context
+        .printer
+        .result("emulate-replug/1", &Done { done: true }, |_| "unplugged and plugged in again".to_owned())
 }
 
 fn show(state: &State, context: &Context) -> Result<(), Failure> {
@@ -182,7 +188,13 @@ fn show(state: &State, context: &Context) -> Result<(), Failure> {
             ("serial number", snapshot.serial.to_string()),
             ("firmware", snapshot.profile.clone()),
             ("power", snapshot.power.clone()),
-            ("USB", format!("{} ({:04x}:{:04x})", snapshot.usb.product, snapshot.usb.vendor_id, snapshot.usb.product_id)),
+            (
+                "USB",
+                format!(
+                    "{} ({:04x}:{:04x})",
+                    snapshot.usb.product, snapshot.usb.vendor_id, snapshot.usb.product_id
+                ),
+            ),
             ("light", snapshot.led.clone()),
         ];
         let [one, two] = &snapshot.slots;
@@ -209,7 +221,9 @@ fn describe(slot: Option<&SlotSnapshot>) -> String {
     if let Some(factor) = slot.moving_factor {
         text.push_str(&format!(", counter {factor}"));
     }
-    for (word, is) in [("protected", slot.protected), ("dormant", slot.dormant), ("fixed settings", !slot.updatable)] {
+    for (word, is) in
+        [("protected", slot.protected), ("dormant", slot.dormant), ("fixed settings", !slot.updatable)]
+    {
         if is {
             text.push_str(", ");
             text.push_str(word);

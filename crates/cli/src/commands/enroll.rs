@@ -152,14 +152,17 @@ fn introduce(args: &Args, context: &Context, key: &keys::Opened, client: &api::C
         Protect::None => "none",
         Protect::Generate => "drawn and kept by the server",
     };
-    context.printer.say(output::fields(&[
-        ("key", key.device.to_string()),
-        ("slot", format!("{}, to be programmed with a Yubico OTP credential", args.slot)),
-        ("account", args.account.clone()),
-        ("server", client.server().to_string()),
-        ("public id", id),
-        ("access code", code.to_owned()),
-    ]).trim_end());
+    context.printer.say(
+        output::fields(&[
+            ("key", key.device.to_string()),
+            ("slot", format!("{}, to be programmed with a Yubico OTP credential", args.slot)),
+            ("account", args.account.clone()),
+            ("server", client.server().to_string()),
+            ("public id", id),
+            ("access code", code.to_owned()),
+        ])
+        .trim_end(),
+    );
 }
 
 fn attempt(
@@ -179,7 +182,9 @@ fn attempt(
             Event::Programming { .. } => busy = Some(interrupt::busy()),
             Event::Programmed { .. } => {
                 busy = None;
-                interrupt::farewell("the slot holds the new credential, which is not active yet; run the same command again to finish");
+                interrupt::farewell(
+                    "the slot holds the new credential, which is not active yet; run the same command again to finish",
+                );
             }
             _ => {}
         }
@@ -198,18 +203,28 @@ fn tell(event: &Event, context: &Context) {
     let printer = &context.printer;
     match event {
         Event::KeyRead(facts) => {
-            let slots = Slot::ALL.map(|slot| format!("slot {slot} {}", if facts.is_programmed(slot) { "programmed" } else { "empty" }));
+            let slots = Slot::ALL.map(|slot| {
+                format!("slot {slot} {}", if facts.is_programmed(slot) { "programmed" } else { "empty" })
+            });
             printer.detail(slots.join(", "));
         }
-        Event::Resuming { public_id } => printer.say(format!("Finishing what was begun before: credential {public_id}.")),
-        Event::Pending { public_id } => printer.say(format!("The server holds a pending credential: {public_id}.")),
-        Event::Programming { slot } => printer.say(format!("Programming slot {slot}; leave the key plugged in.")),
+        Event::Resuming { public_id } => {
+            printer.say(format!("Finishing what was begun before: credential {public_id}."))
+        }
+        Event::Pending { public_id } => {
+            printer.say(format!("The server holds a pending credential: {public_id}."))
+        }
+        Event::Programming { slot } => {
+            printer.say(format!("Programming slot {slot}; leave the key plugged in."))
+        }
         Event::Programmed { slot } => printer.say(format!("Slot {slot} is programmed.")),
         Event::AwaitingTouch { slot, .. } => printer.say(match slot {
             Slot::One => "Touch the key briefly (slot 1).",
             Slot::Two => "Touch the key and hold it for about three seconds (slot 2).",
         }),
-        Event::NotThisPassword { why } => printer.warn(format!("that was no password of the new credential: {why}")),
+        Event::NotThisPassword { why } => {
+            printer.warn(format!("that was no password of the new credential: {why}"))
+        }
         Event::Confirmed(_) => printer.say("The server has checked the password: the key is active."),
         _ => {}
     }
@@ -247,7 +262,9 @@ impl TouchPort for Touch {
             #[cfg(feature = "emulator")]
             Self::Software(key) => match key.press(slot) {
                 Ok(keys::software::Pressed::Typed(text)) => Ok(text),
-                Ok(keys::software::Pressed::Answered) => Err(TouchError::Failed("a challenge took the touch".into())),
+                Ok(keys::software::Pressed::Answered) => {
+                    Err(TouchError::Failed("a challenge took the touch".into()))
+                }
                 Ok(keys::software::Pressed::Nothing(why)) => Err(TouchError::Failed(why.into())),
                 Err(failure) => Err(TouchError::Failed(failure.message().into())),
             },

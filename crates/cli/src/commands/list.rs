@@ -44,7 +44,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     context.printer.result("list/1", &list, |list| {
         if args.serials {
-            return list.keys.iter().filter_map(|key| key.serial).map(|serial| format!("{serial}\n")).collect();
+            return list
+                .keys
+                .iter()
+                .filter_map(|key| key.serial)
+                .map(|serial| format!("{serial}\n"))
+                .collect();
         }
         list.keys.iter().map(Entry::line).collect()
     })?;
@@ -72,7 +77,8 @@ fn entry(device: &Device) -> Entry {
 impl Entry {
     fn line(&self) -> String {
         let version = self.version.as_deref().unwrap_or("unknown firmware");
-        let serial = self.serial.map_or_else(|| "no serial number".to_owned(), |serial| format!("serial {serial}"));
+        let serial =
+            self.serial.map_or_else(|| "no serial number".to_owned(), |serial| format!("serial {serial}"));
         let software = if self.software { ", made of software" } else { "" };
         format!("{} ({version}) [{}] {serial}{software}\n", self.name, self.interfaces)
     }

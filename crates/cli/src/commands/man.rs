@@ -10,7 +10,9 @@ use crate::{args, exit::Failure};
 
 /// Options of `tapkey man`.
 #[derive(ClapArgs, Debug)]
-#[command(after_help = "Examples:\n  tapkey man | man -l -        read the main page\n  tapkey man ~/.local/share/man/man1    write all pages")]
+#[command(
+    after_help = "Examples:\n  tapkey man | man -l -        read the main page\n  tapkey man ~/.local/share/man/man1    write all pages"
+)]
 pub(crate) struct Args {
     /// Write one page per command into this folder, instead of the main page to standard output.
     dir: Option<PathBuf>,
@@ -23,7 +25,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let Some(folder) = &args.dir else {
         return context.printer.raw(&page(command)?);
     };
-    let in_folder = |error: std::io::Error| Failure::failed(format!("cannot write into {}: {error}", folder.display()));
+    let in_folder =
+        |error: std::io::Error| Failure::failed(format!("cannot write into {}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(in_folder)?;
     let mut pages = Vec::new();
     collect(&command, &mut pages);

@@ -1,6 +1,10 @@
 //! `tapkey serve`: run the server until it is told to end.
 
-use std::{io, net::SocketAddr, path::{Path, PathBuf}};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -82,7 +86,8 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
     if let Some(data) = &args.data {
         config.data_dir.clone_from(data);
     } else if args.config.is_none() {
-        return Err(Failure::usage("no data folder is named").hint("add --data DIR; an empty or missing folder becomes a new store"));
+        return Err(Failure::usage("no data folder is named")
+            .hint("add --data DIR; an empty or missing folder becomes a new store"));
     }
     if let Some(listen) = args.listen {
         config.listen = listen;
@@ -99,7 +104,8 @@ fn wrong(error: &ConfigError) -> Failure {
 
 fn check(config: &Config, context: &Context) -> Result<(), Failure> {
     for file in config.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]) {
-        std::fs::File::open(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+        std::fs::File::open(file)
+            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
     }
     let checked = Checked {
         listen: config.listen.to_string(),
@@ -116,7 +122,8 @@ async fn run_until_told(config: Config, context: &Context) -> Result<(), Failure
     let end = end_signal()?;
     // The port first: without it nothing is made.
     let listener = bind(&config).await.map_err(|error| not_started(&error))?;
-    let address = listener.local_addr().map_err(|error| Failure::failed(format!("cannot tell the port: {error}")))?;
+    let address =
+        listener.local_addr().map_err(|error| Failure::failed(format!("cannot tell the port: {error}")))?;
     let first = Server::initialise_if_empty(&config).map_err(|error| not_started(&error))?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     if scheme == "http" && !address.ip().is_loopback() {
@@ -128,7 +135,9 @@ async fn run_until_told(config: Config, context: &Context) -> Result<(), Failure
         admin_token_file: first.as_ref().map(|first| absolute(&first.token_file)),
     };
     if let Some(file) = &ready.admin_token_file {
-        context.printer.say(format!("First start: the store is made, and the administrator's token is in {file}"));
+        context
+            .printer
+            .say(format!("First start: the store is made, and the administrator's token is in {file}"));
     }
     if let Some(first) = &first {
         context.printer.say(format!(
@@ -149,9 +158,11 @@ fn absolute(path: &Path) -> String {
 fn end_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     let failed = |error: io::Error| Failure::failed(format!("cannot watch for signals: {error}"));
     #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?;
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?;
     #[cfg(unix)]
-    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).map_err(failed)?;
+    let mut interrupt =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).map_err(failed)?;
     Ok(async move {
         #[cfg(unix)]
         tokio::select! {

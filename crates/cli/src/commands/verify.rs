@@ -78,9 +78,8 @@ fn client(args: &Args, context: &Context, settings: &Settings) -> Result<Client,
         (Some(id), _) => id,
         (None, Some(id)) => ClientId::try_from(id).map_err(|error| Failure::usage(error.to_string()))?,
         (None, None) => {
-            return Err(Failure::usage("no client id is given").hint(
-                "add --client-id N; `tapkey admin clients create` makes one on a Tapkey server",
-            ));
+            return Err(Failure::usage("no client id is given")
+                .hint("add --client-id N; `tapkey admin clients create` makes one on a Tapkey server"));
         }
     };
     let key = api_key(args, settings)?;
@@ -95,7 +94,11 @@ fn client(args: &Args, context: &Context, settings: &Settings) -> Result<Client,
 }
 
 fn servers(args: &Args, context: &Context, settings: &Settings) -> Result<Vec<ServerUrl>, Failure> {
-    let named = if args.url.is_empty() && context.global.server.is_none() { &settings.validation_urls } else { &args.url };
+    let named = if args.url.is_empty() && context.global.server.is_none() {
+        &settings.validation_urls
+    } else {
+        &args.url
+    };
     if !named.is_empty() {
         return named.iter().map(|url| server::address(url)).collect();
     }
@@ -121,7 +124,9 @@ fn password(args: &Args) -> Result<Zeroizing<String>, Failure> {
         Some("-") => prompt::read_line()?.ok_or_else(|| Failure::usage("standard input holds no password")),
         Some(otp) => Ok(Zeroizing::new(otp.to_owned())),
         None if prompt::possible() => prompt::line("Touch your key: "),
-        None => Err(Failure::usage("no password is given").hint("add it, or - to read it from standard input")),
+        None => {
+            Err(Failure::usage("no password is given").hint("add it, or - to read it from standard input"))
+        }
     }
 }
 
@@ -148,7 +153,8 @@ fn report(context: &Context, public_id: &str, verdict: &Verdict) -> Result<(), F
         use_counter: times.session_counter,
         session_counter: times.session_use,
     });
-    let report = Report { valid: verdict.is_valid(), status: status.as_str(), public_id: public_id.to_owned(), times };
+    let report =
+        Report { valid: verdict.is_valid(), status: status.as_str(), public_id: public_id.to_owned(), times };
     context.printer.result("verify/1", &report, |report| {
         if report.valid { output::good(report.status) } else { output::bad(report.status) }
     })?;
@@ -171,14 +177,20 @@ const fn exit_of(status: Status) -> Exit {
 pub(crate) const fn explain(status: Status) -> &'static str {
     match status {
         Status::Ok => "the password is good",
-        Status::BadOtp => "the server does not know this key, the key is disabled, or the password is not from it",
-        Status::ReplayedOtp => "this password, or a later one of the same key, was used before; touch the key for a new one",
+        Status::BadOtp => {
+            "the server does not know this key, the key is disabled, or the password is not from it"
+        }
+        Status::ReplayedOtp => {
+            "this password, or a later one of the same key, was used before; touch the key for a new one"
+        }
         Status::ReplayedRequest => "the server has seen this very request before",
         Status::BadSignature => "the server finds the request's signature wrong; check the API key",
         Status::MissingParameter => "the server misses a part of the request",
         Status::NoSuchClient => "the server does not know this client id, or it is switched off",
         Status::OperationNotAllowed => "the server does not allow this client to ask",
-        Status::BackendError => "the server could not decide; the password may be spent, touch the key for a new one",
+        Status::BackendError => {
+            "the server could not decide; the password may be spent, touch the key for a new one"
+        }
         Status::NotEnoughAnswers => "too few of the server's peers agreed; try again",
         Status::DelayedOtp => "the password was typed too long ago; touch the key for a new one",
         _ => "the server refuses",
@@ -194,5 +206,6 @@ fn refusal(error: &Error) -> Failure {
         return Failure::failed(error.to_string())
             .hint("check the client id, the API key and the address; nothing is known about the password");
     }
-    Failure::new(Exit::Unreachable, error.to_string()).hint("is the server running, and is its address right?")
+    Failure::new(Exit::Unreachable, error.to_string())
+        .hint("is the server running, and is its address right?")
 }

@@ -205,16 +205,15 @@ fn wake(path: &Path, wish: &Wish) -> Result<PluggedKey, Waking> {
 impl From<Waking> for Failure {
     fn from(error: Waking) -> Self {
         match error {
-            Waking::Folder(folder, error) => Self::failed(format!("cannot make the folder {folder}: {error}")),
+            Waking::Folder(folder, error) => {
+                Self::failed(format!("cannot make the folder {folder}: {error}"))
+            }
             Waking::Power(error) => Self::new(Exit::Key, error.to_string()),
             Waking::State(error @ StateError::InUse { .. }) => Self::new(Exit::Unreachable, chain(&error)),
             Waking::State(error @ StateError::OtherKey { .. }) => Self::new(Exit::NoKey, chain(&error)),
-            Waking::State(error @ (StateError::ForeignSerial { .. } | StateError::NoSuchInterface { .. })) => {
-                Self::usage(chain(&error))
-            }
-            Waking::State(error @ StateError::Unreadable { .. }) => {
-                Self::failed(chain(&error)).hint("name another file with --emulated=FILE; a file that does not exist becomes a new key")
-            }
+            Waking::State(error @ StateError::ForeignSerial { .. }) => Self::usage(chain(&error)),
+            Waking::State(error @ StateError::Unreadable { .. }) => Self::failed(chain(&error))
+                .hint("name another file with --emulated=FILE; a file that does not exist becomes a new key"),
             Waking::State(error) => Self::failed(chain(&error)),
         }
     }
@@ -235,7 +234,9 @@ impl Connector for SoftwareConnector {
         }
         match &self.0.place {
             Place::Here(key) => key.otp().map(|link| Some(Box::new(link) as Box<dyn OtpLink>)),
-            Place::There(client) => client.otp().map(|link| Some(Box::new(link) as Box<dyn OtpLink>)).map_err(as_link),
+            Place::There(client) => {
+                client.otp().map(|link| Some(Box::new(link) as Box<dyn OtpLink>)).map_err(as_link)
+            }
         }
     }
 
@@ -245,7 +246,9 @@ impl Connector for SoftwareConnector {
         }
         match &self.0.place {
             Place::Here(key) => key.card().map(|link| Some(Box::new(link) as Box<dyn CardLink>)),
-            Place::There(client) => client.card().map(|link| Some(Box::new(link) as Box<dyn CardLink>)).map_err(as_link),
+            Place::There(client) => {
+                client.card().map(|link| Some(Box::new(link) as Box<dyn CardLink>)).map_err(as_link)
+            }
         }
     }
 

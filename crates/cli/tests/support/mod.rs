@@ -89,8 +89,11 @@ impl Home {
     /// A command in a terminal of its own, in which `input` is typed piece by piece: each piece
     /// when the text before it has appeared.
     pub fn terminal(&self, arguments: &[&str], script: &[(&str, &str)]) -> Outcome {
-        let line: Vec<String> =
-            [TAPKEY].iter().chain(arguments).map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
+        let line: Vec<String> = [TAPKEY]
+            .iter()
+            .chain(arguments)
+            .map(|word| format!("'{}'", word.replace('\'', "'\\''")))
+            .collect();
         let mut command = Command::new("script");
         self.tame(&mut command);
         command.env("TERM", "xterm").args(["-qefc", &line.join(" "), "/dev/null"]);
@@ -137,7 +140,8 @@ pub fn code(status: ExitStatus) -> i32 {
 }
 
 pub fn feed(mut command: Command, input: &str) -> Outcome {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A command that fails before it reads closes the pipe.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     Outcome::of(child.wait_with_output().unwrap())
@@ -207,7 +211,8 @@ impl Running {
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -235,7 +240,14 @@ impl TestServer {
     pub fn start(home: &Home) -> Self {
         home.write("server.toml", "[policy]\naccept_emulated = true\n");
         let running = Running::start(home.command(&[
-            "--json", "serve", "--data", "server-data", "--config", "server.toml", "--listen", "127.0.0.1:0",
+            "--json",
+            "serve",
+            "--data",
+            "server-data",
+            "--config",
+            "server.toml",
+            "--listen",
+            "127.0.0.1:0",
         ]));
         let url = running.ready["url"].as_str().unwrap().to_owned();
         let token_file = match running.ready["admin_token_file"].as_str() {

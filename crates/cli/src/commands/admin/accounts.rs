@@ -74,7 +74,12 @@ async fn list(client: &Client, context: &Context) -> Result<(), Failure> {
             .items
             .iter()
             .map(|account| {
-                [account.name.clone(), state(account.enabled).to_owned(), account.keys.to_string(), time(account.created_at)]
+                [
+                    account.name.clone(),
+                    state(account.enabled).to_owned(),
+                    account.keys.to_string(),
+                    time(account.created_at),
+                ]
             })
             .collect();
         output::table(["ACCOUNT", "STATE", "KEYS", "CREATED"], &rows)

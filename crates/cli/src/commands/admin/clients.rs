@@ -53,7 +53,10 @@ pub(super) async fn run(command: Command, client: &Client, context: &Context) ->
         Command::Create { label, output } => return create(label, output, client, context).await,
         Command::Delete { id, yes } => {
             if !yes {
-                prompt::confirm(&format!("Delete the client {id}? Programs that use it will be refused."), "--yes")?;
+                prompt::confirm(
+                    &format!("Delete the client {id}? Programs that use it will be refused."),
+                    "--yes",
+                )?;
             }
             client.delete_client(id).await.map_err(refused)?;
             return gone(context, "client", &id.to_string());

@@ -62,7 +62,9 @@ pub(crate) enum Command {
 
 pub(super) async fn run(command: Command, client: &Client, context: &Context) -> Result<(), Failure> {
     let key = match command {
-        Command::List { account, public_id } => return list(KeyFilter { account, public_id }, client, context).await,
+        Command::List { account, public_id } => {
+            return list(KeyFilter { account, public_id }, client, context).await;
+        }
         Command::Delete { id, yes } => {
             if !yes {
                 prompt::confirm(&format!("Delete the key {id}? It will never validate again."), "--yes")?;
@@ -72,7 +74,9 @@ pub(super) async fn run(command: Command, client: &Client, context: &Context) ->
         }
         Command::AccessCode { id } => {
             let code = client.access_code(&id).await.map_err(refused)?;
-            return context.printer.result("access-code/1", &code, |code| code.access_code.expose().to_owned());
+            return context
+                .printer
+                .result("access-code/1", &code, |code| code.access_code.expose().to_owned());
         }
         Command::Show { id } => client.key(&id).await,
         Command::Update { id, label, account } => client.update_key(&id, &UpdateKey { account, label }).await,

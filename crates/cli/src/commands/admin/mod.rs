@@ -67,7 +67,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
 pub(crate) fn connect(context: &Context, settings: &Settings) -> Result<Client, Failure> {
     let target = server::target(&context.global, settings)?;
     let token = server::token(&context.global, settings)?;
-    let token = token.parse().map_err(|error| Failure::usage(format!("the API token cannot be used: {error}")))?;
+    let token =
+        token.parse().map_err(|error| Failure::usage(format!("the API token cannot be used: {error}")))?;
     let mut builder = Client::builder(target.url, token);
     if let Some(file) = &target.ca_file {
         builder = builder.ca_file(file);
@@ -94,12 +95,16 @@ pub(crate) fn refused(error: Error) -> Failure {
 pub(crate) const fn advice(code: Option<ProblemCode>) -> Option<&'static str> {
     match code {
         Some(ProblemCode::Unauthorized) => Some("the token is wrong, expired or revoked; use another"),
-        Some(ProblemCode::Forbidden) => Some("use a token with more rights; an administrator makes one with `tapkey admin tokens create`"),
-        Some(ProblemCode::AccountNotFound) => Some("`tapkey admin accounts create NAME` creates one"),
-        Some(ProblemCode::AccountNotEmpty) => Some("delete or move its keys first: `tapkey admin keys list --account NAME`"),
-        Some(ProblemCode::SoftwareKeyRefused) => {
-            Some("a server takes software keys only if its settings say so; they prove nothing about who holds them")
+        Some(ProblemCode::Forbidden) => {
+            Some("use a token with more rights; an administrator makes one with `tapkey admin tokens create`")
         }
+        Some(ProblemCode::AccountNotFound) => Some("`tapkey admin accounts create NAME` creates one"),
+        Some(ProblemCode::AccountNotEmpty) => {
+            Some("delete or move its keys first: `tapkey admin keys list --account NAME`")
+        }
+        Some(ProblemCode::SoftwareKeyRefused) => Some(
+            "a server takes software keys only if its settings say so; they prove nothing about who holds them",
+        ),
         Some(ProblemCode::TooManyRequests) => Some("wait a little and try again"),
         _ => None,
     }

@@ -51,7 +51,10 @@ pub(super) async fn run(command: Command, client: &Client, context: &Context) ->
         }
         Command::Revoke { id, yes } => {
             if !yes {
-                prompt::confirm(&format!("Revoke the token {id}? Programs that use it will be refused."), "--yes")?;
+                prompt::confirm(
+                    &format!("Revoke the token {id}? Programs that use it will be refused."),
+                    "--yes",
+                )?;
             }
             client.revoke_token(&id).await.map_err(refused)?;
             gone(context, "token", &id)

@@ -119,11 +119,17 @@ pub(super) fn hmac_key(source: Option<&Source>, generate: bool, base32: bool) ->
 /// Base32 in either case, with or without spaces and padding; the error does not repeat it.
 fn from_base32(text: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let letters: Zeroizing<String> = Zeroizing::new(
-        text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '=' | '-')).map(|c| c.to_ascii_uppercase()).collect(),
+        text.chars()
+            .filter(|c| !c.is_whitespace() && !matches!(c, '=' | '-'))
+            .map(|c| c.to_ascii_uppercase())
+            .collect(),
     );
     BASE32_NOPAD.decode(letters.as_bytes()).map(Zeroizing::new).map_err(|error| {
-        Failure::usage(format!("the key is not base32: something is wrong at position {}", error.position + 1))
-            .hint("base32 has the letters A-Z and the digits 2-7; leave --base32 out for hexadecimal digits")
+        Failure::usage(format!(
+            "the key is not base32: something is wrong at position {}",
+            error.position + 1
+        ))
+        .hint("base32 has the letters A-Z and the digits 2-7; leave --base32 out for hexadecimal digits")
     })
 }
 

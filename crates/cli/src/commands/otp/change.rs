@@ -291,7 +291,8 @@ pub(super) fn new_code(protection: &Protection) -> Result<(AccessCode, bool), Fa
         None => Ok((AccessCode::NONE, false)),
         Some(Source::Generate) => draw_code().map(|code| (code, true)),
         Some(source) => {
-            let code = read_code(source, Wanted { name: "the new access code", option: "--new-access-code" })?;
+            let code =
+                read_code(source, Wanted { name: "the new access code", option: "--new-access-code" })?;
             if code.is_none() {
                 return Err(Failure::usage("an access code of six zeros means that there is none")
                     .hint("leave --new-access-code out, or use another code"));

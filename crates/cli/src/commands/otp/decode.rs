@@ -72,7 +72,8 @@ fn decode(text: &str, key: &AesKey) -> Result<Decoded, Failure> {
     let (otp, _) = typed::parse(text)
         .map_err(|error| Failure::new(Exit::Failed, format!("not a one-time password: {error}")))?;
     let token = otp.open(key).map_err(|error| {
-        Failure::failed(error.to_string()).hint("the AES key belongs to another key or slot, or a letter was changed")
+        Failure::failed(error.to_string())
+            .hint("the AES key belongs to another key or slot, or a letter was changed")
     })?;
     Ok(Decoded::of(&otp, &token))
 }
@@ -111,7 +112,10 @@ impl Decoded {
             ("private id", self.private_id.clone()),
             ("use counter", self.use_counter.to_string()),
             ("session counter", self.session_counter.to_string()),
-            ("timestamp", format!("{}  ({:.1} s of the key's clock)", self.timestamp, f64::from(self.timestamp) / 8.0)),
+            (
+                "timestamp",
+                format!("{}  ({:.1} s of the key's clock)", self.timestamp, f64::from(self.timestamp) / 8.0),
+            ),
             ("random", self.random.to_string()),
             ("crc", format!("{:04x}  (right)", self.crc)),
         ])
@@ -174,9 +178,6 @@ mod tests {
     fn published_vector() {
         let key = AesKey::new(*from_hex_exact("ecde18dbe76fbd0c33330f1c354871db", "key").unwrap());
         let decoded = decode("dteffujehknhfjbrjnlnldnhcujvddbikngjrtgh", &key).unwrap();
-        assert_eq!(
-            decoded.line(),
-            "dteffuje\t8792ebfe26cc\t19\t17\t49712\t40904\tc823\n"
-        );
+        assert_eq!(decoded.line(), "dteffuje\t8792ebfe26cc\t19\t17\t49712\t40904\tc823\n");
     }
 }

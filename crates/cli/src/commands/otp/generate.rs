@@ -71,7 +71,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// The password number `step`, with the counters moved on as a key would.
-fn make(args: &Args, private_id: &PrivateId, key: &AesKey, start: Timestamp, step: u32) -> Result<String, Failure> {
+fn make(
+    args: &Args,
+    private_id: &PrivateId,
+    key: &AesKey,
+    start: Timestamp,
+    step: u32,
+) -> Result<String, Failure> {
     let uses = u32::from(args.use_counter) << 8 | u32::from(args.session_counter);
     let [_, high, low, session_counter] = (uses + step).to_be_bytes();
     let use_counter = u16::from_be_bytes([high, low]);

@@ -61,7 +61,11 @@ impl Row {
         let code = &self.access_code;
         Zeroizing::new(match &self.secrets {
             Secrets::YubicoOtp { public_id, private_id, key } => {
-                format!("{serial},{public_id},{},{},{code},{time},\n", hex(private_id.expose()), hex(key.expose()))
+                format!(
+                    "{serial},{public_id},{},{},{code},{time},\n",
+                    hex(private_id.expose()),
+                    hex(key.expose())
+                )
             }
             Secrets::Other { kind, secret, .. } => {
                 format!("{serial},{kind},,{},{code},{time},\n", quoted(&secret.0))
@@ -72,7 +76,11 @@ impl Row {
 
 /// A value that may hold commas or quotes (RFC 4180).
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 /// A line that was appended before the slot is written, so that no secret exists in the key alone.
@@ -89,8 +97,9 @@ impl Record {
         let failed = |error: std::io::Error| {
             Failure::usage(format!("cannot write {}: {error}; the key was not changed", path.display()))
         };
-        let mut file =
-            private(fs::OpenOptions::new().write(true).create(true).truncate(false)).open(path).map_err(failed)?;
+        let mut file = private(fs::OpenOptions::new().write(true).create(true).truncate(false))
+            .open(path)
+            .map_err(failed)?;
         let before = file.seek(SeekFrom::End(0)).map_err(failed)?;
         file.write_all(row.line(&time).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file, before })
@@ -98,7 +107,8 @@ impl Record {
 
     /// The key took nothing, so the line is taken back.
     pub(super) fn undo(self) -> Result<(), Failure> {
-        let outcome = if self.before == 0 { fs::remove_file(&self.path) } else { self.file.set_len(self.before) };
+        let outcome =
+            if self.before == 0 { fs::remove_file(&self.path) } else { self.file.set_len(self.before) };
         outcome.map_err(|error| {
             Failure::failed(format!("cannot take the last line of {} back: {error}", self.path.display()))
         })

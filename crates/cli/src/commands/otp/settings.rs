@@ -9,9 +9,11 @@ use crate::{commands::Context, encode::hex, exit::Failure, interrupt, keys, outp
 
 /// Options of `tapkey otp settings`.
 #[derive(ClapArgs, Debug)]
-#[command(after_help = "A slot's present settings cannot be read, so everything that is not named here becomes its default.
+#[command(
+    after_help = "A slot's present settings cannot be read, so everything that is not named here becomes its default.
 That goes for the access code too: name it again with --keep-access-code, give a new one, or say
---delete-access-code.")]
+--delete-access-code."
+)]
 pub(crate) struct Args {
     /// 1 or 2.
     slot: Slot,
@@ -56,8 +58,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let current = present_code(&args.leave)?;
     let must_choose = !current.is_none() && args.protection.is_absent();
     if must_choose && !args.keep_access_code && !args.delete_access_code {
-        return Err(Failure::usage("the slot's access code would be gone, because nothing says what becomes of it")
-            .hint("add --keep-access-code, --delete-access-code or --new-access-code"));
+        return Err(Failure::usage(
+            "the slot's access code would be gone, because nothing says what becomes of it",
+        )
+        .hint("add --keep-access-code, --delete-access-code or --new-access-code"));
     }
     let (new, drawn) = new_code(&args.protection)?;
     let access_code = if args.keep_access_code { current.clone() } else { new };
@@ -69,7 +73,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     options.serial_in_usb = args.serial_usb_visible;
     let update = Update { options, access_code: access_code.clone() };
     let code = if access_code.is_none() { "no access code" } else { "an access code" };
-    change.agree(&format!("slot {slot} will get new settings and have {code}; its secret stays"), None, &args.leave)?;
+    change.agree(
+        &format!("slot {slot} will get new settings and have {code}; its secret stays"),
+        None,
+        &args.leave,
+    )?;
     let busy = interrupt::busy();
     change.session.update(slot, &update, &current, &change.control).map_err(keys::refused)?;
     drop(busy);

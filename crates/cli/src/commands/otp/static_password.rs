@@ -66,7 +66,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     change.program(&Job {
         slot: args.slot,
         config: &config,
-        will: format!("slot {} will type a static password of {} characters", args.slot, password.chars().count()),
+        will: format!(
+            "slot {} will type a static password of {} characters",
+            args.slot,
+            password.chars().count()
+        ),
         secrets: Secrets::Other { kind: "static", name: "password", secret: SecretText(password) },
         generated: code_drawn || args.generate,
         code: &code,
@@ -104,7 +108,8 @@ fn draw(alphabet: &[u8], length: usize) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// Everything on a US keyboard but the space.
-const PRINTABLE: &[u8] = b"!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
+const PRINTABLE: &[u8] =
+    b"!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
 
 #[cfg(test)]
 mod tests {

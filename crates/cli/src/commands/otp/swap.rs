@@ -22,7 +22,11 @@ struct Swapped {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut change = Change::begin(context)?;
     let current = present_code(&args.leave)?;
-    change.agree("slot 1 and slot 2 will change places, with their counters and access codes", None, &args.leave)?;
+    change.agree(
+        "slot 1 and slot 2 will change places, with their counters and access codes",
+        None,
+        &args.leave,
+    )?;
     let busy = interrupt::busy();
     change.session.swap(&current, &change.control).map_err(keys::refused)?;
     drop(busy);

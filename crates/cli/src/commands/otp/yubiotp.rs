@@ -101,7 +101,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     change.program(&Job {
         slot: args.slot,
         config: &config,
-        will: format!("slot {} will type Yubico one-time passwords with the public id {}", args.slot, name(public_id)),
+        will: format!(
+            "slot {} will type Yubico one-time passwords with the public id {}",
+            args.slot,
+            name(public_id)
+        ),
         secrets,
         generated,
         code: &code,
