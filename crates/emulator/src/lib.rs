@@ -24,6 +24,7 @@
 //! | [`Profile`] | which model and firmware it imitates |
 //! | [`StateStore`] | where it remembers slots and counters: [`MemoryStore`], [`FileStore`] |
 //! | [`TouchPolicy`] | who touches it when it waits |
+//! | [`Recorder`] | writes down what goes in and out, secrets left out |
 //! | [`port`] | how programs reach it: in the same process, or over a Unix socket |
 //!
 //! What is there: the OTP application with both slots and all their kinds, over HID reports and

@@ -181,7 +181,7 @@ fn an_update_changes_what_it_may_and_nothing_else() {
         fixed_length: 16,
         uid: [0xEE; 6].into(),
         key: [0xEE; 16].into(),
-        ticket: TicketFlags(0xFF & !TicketFlags::APPEND_CR.0),
+        ticket: TicketFlags(!TicketFlags::APPEND_CR.0),
         config: ConfigFlags(0xFF),
         extended: ExtendedFlags::ALLOW_UPDATE,
         ..SlotRecord::default()

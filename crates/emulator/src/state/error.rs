@@ -2,7 +2,6 @@
 
 use std::{io, path::PathBuf};
 
-use tapkey_protocol::version::Version;
 use thiserror::Error;
 
 /// Why a key's memory could not be read or written.
@@ -53,14 +52,6 @@ pub enum StateError {
     ForeignSerial {
         /// The number asked for.
         serial: u32,
-    },
-    /// The profile has no NFC, or another interface that was asked for.
-    #[error("a key with firmware {version} has no {what}")]
-    NoSuchInterface {
-        /// The firmware.
-        version: Version,
-        /// What it lacks.
-        what: &'static str,
     },
     /// The operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]

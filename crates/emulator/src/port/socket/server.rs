@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -80,7 +80,8 @@ impl Server {
         let path = path.as_ref().to_owned();
         check_place(&path)?;
         // It gets its name only when its permissions are right, and replaces a stale one by that.
-        let hidden = path.with_file_name(format!(".tk{}", std::process::id()));
+        let number = HIDDEN_NAMES.fetch_add(1, Ordering::Relaxed);
+        let hidden = path.with_file_name(format!(".tk{}-{number}", std::process::id()));
         let _ = fs::remove_file(&hidden);
         let listener = UnixListener::bind(&hidden).map_err(failed(&path, "create"))?;
         let inode = fs::set_permissions(&hidden, Permissions::from_mode(0o600))
@@ -263,6 +264,7 @@ impl<'a> Connection<'a> {
 const NOT_OPEN: Reply = Reply::Refused(Refusal::BadRequest);
 const NOT_STORED: Reply = Reply::Refused(Refusal::Storage);
 const MOST_CONNECTIONS: usize = 64;
+static HIDDEN_NAMES: AtomicU32 = AtomicU32::new(0);
 
 /// Whether the place is free, or taken only by a socket that nobody answers at.
 fn check_place(path: &Path) -> Result<(), ServerError> {
