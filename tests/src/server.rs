@@ -35,7 +35,7 @@ pub struct ValidationClient {
 }
 
 impl Server {
-    /// Starts a server on an empty folder.
+    /// Starts a server on an empty folder, which takes software keys.
     ///
     /// # Errors
     /// It does not start.
@@ -52,6 +52,7 @@ impl Server {
         let mut config = Config::default();
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.data_dir = folder.path().join("data");
+        config.policy.accept_emulated = true;
         change(&mut config);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let first =
@@ -83,9 +84,6 @@ impl Server {
         self.folder.path()
     }
 
-    /// The use counter of the password that confirms an enrolment.
-    pub const FIRST_USES: u16 = 1;
-
     /// The address of the validation protocol.
     #[must_use]
     pub fn verify_url(&self) -> String {
@@ -103,15 +101,15 @@ impl Server {
         &self.admin
     }
 
-    /// Enrols a credential for an account, which is created. `otp` makes the password that confirms
-    /// it, with use counter [`Server::FIRST_USES`] and session counter 0.
+    /// Enrols a credential for an account, which is created. `otp` puts the credential where it
+    /// belongs and makes the password that confirms it.
     ///
     /// # Errors
     /// The server refuses.
     pub fn enrol(
         &self,
         account: &str,
-        otp: impl FnOnce(&Credential, u16, u8) -> Result<String>,
+        otp: impl FnOnce(&Credential) -> Result<String>,
     ) -> Result<Credential> {
         let request = CreateEnrollment {
             request_id: format!("enrol-{account}"),
@@ -122,7 +120,7 @@ impl Server {
             firmware: None,
             public_id: None,
             label: None,
-            emulated: false,
+            emulated: true,
             access_code: false,
         };
         let secrets = self.wait(self.admin.create_enrollment(&request))?;
@@ -131,7 +129,7 @@ impl Server {
             secrets.private_id.expose(),
             secrets.aes_key.expose(),
         )?;
-        let otp = otp(&credential, Self::FIRST_USES, 0)?;
+        let otp = otp(&credential)?;
         self.wait(self.admin.confirm_enrollment(&secrets.id, &otp))?;
         Ok(credential)
     }

@@ -1,5 +1,6 @@
 //! Validation clients of other hands against our server: Yubico's `ykclient`, Python's
-//! `yubico-client` and Rust's `yubico_ng`, with passwords made by Yubico's `ykgenerate`.
+//! `yubico-client` and Rust's `yubico_ng`, with passwords that the emulated key types; and our own
+//! client with passwords of Yubico's `ykgenerate`.
 //!
 //! | client | unsigned requests | several servers |
 //! |---|---|---|
@@ -13,10 +14,17 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tapkey_client::validation::Status;
+use tapkey_driver::{Control, OtpSession};
+use tapkey_emulator::{VirtualKey, port::in_process::PluggedKey};
+use tapkey_protocol::{
+    otp::PrivateId,
+    slot::{AccessCode, Options, Slot, YubicoOtp},
+};
 use tapkey_tests::{
     credential::{Credential, told},
     parts::{command, part, root},
@@ -28,26 +36,28 @@ const WRONG_KEY: &str = "bm9ib2R5J3Mga2V5LCAyMCBieXQ=";
 /// Below 2^31, above which `ykclient` sends a negative number.
 const UNKNOWN_CLIENT: u64 = 2_000_000_000;
 
-/// A server with one active credential and one client.
+/// A server, one client, and an emulated key with an active credential.
 struct Scene {
     server: Server,
-    credential: Credential,
     client: ValidationClient,
-    uses: u16,
+    key: PluggedKey,
 }
 
 impl Scene {
     fn new() -> Result<Self> {
         let server = Server::start()?;
-        let credential = server.enrol("alice", Credential::otp_by_ykgenerate)?;
+        let key = PluggedKey::new(VirtualKey::builder().build()?)?;
+        server.enrol("alice", |credential| {
+            program(&key, credential)?;
+            press(&key)
+        })?;
         let client = server.validation_client()?;
-        Ok(Self { server, credential, client, uses: Server::FIRST_USES })
+        Ok(Self { server, client, key })
     }
 
-    /// The next password, made by `ykgenerate`.
-    fn otp(&mut self) -> Result<String> {
-        self.uses += 1;
-        self.credential.otp_by_ykgenerate(self.uses, 0)
+    /// The next password that the key types.
+    fn otp(&self) -> Result<String> {
+        press(&self.key)
     }
 
     fn url(&self) -> String {
@@ -59,24 +69,45 @@ impl Scene {
     }
 }
 
+fn program(key: &PluggedKey, credential: &Credential) -> Result<()> {
+    let control = Control::new().with_timeout(Duration::from_secs(60));
+    let config = YubicoOtp {
+        public_id: credential.public_id,
+        private_id: credential.private_id.clone(),
+        key: credential.aes_key.clone(),
+        send_reference: false,
+        options: Options::for_typing(),
+        access_code: AccessCode::NONE,
+    };
+    OtpSession::over_card(key.card()?, &control)?.program(Slot::One, &config, &AccessCode::NONE, &control)?;
+    Ok(())
+}
+
+fn press(key: &PluggedKey) -> Result<String> {
+    let typed = key.press(Slot::One)?.text().context("the key types")?;
+    Ok(typed.trim_end().to_owned())
+}
+
 /// An address where nobody listens.
 fn dead_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/wsapi/2.0/verify", listener.local_addr().unwrap())
 }
 
-/// The enrolment itself was confirmed by a password of `ykgenerate`; this is what comes after.
+/// No key at all: the credential of an enrolment in the hands of Yubico's token library, whose
+/// password confirms it.
 #[test]
 fn passwords_of_ykgenerate_are_accepted() -> Result<()> {
-    let scene = Scene::new()?;
-    let ours = scene.server.validator(&scene.client)?;
-    for (uses, session) in [(100, 0), (100, 1), (100, 255), (101, 0), (0x7ffe, 7)] {
-        let otp = scene.credential.otp_by_ykgenerate(uses, session)?;
+    let server = Server::start()?;
+    let credential = server.enrol("alice", |credential| credential.otp_by_ykgenerate(1, 0))?;
+    let ours = server.validator(&server.validation_client()?)?;
+    for (uses, session) in [(1, 1), (100, 0), (100, 1), (100, 255), (101, 0), (0x7ffe, 7)] {
+        let otp = credential.otp_by_ykgenerate(uses, session)?;
         assert_eq!(ours.verify(&otp)?.status(), Status::Ok, "{uses} {session}");
         assert_eq!(ours.verify(&otp)?.status(), Status::ReplayedOtp, "{uses} {session}");
     }
-    let stranger =
-        Credential { private_id: tapkey_protocol::otp::PrivateId::new([0; 6]), ..scene.credential };
+    assert_eq!(ours.verify(&credential.otp_by_ykgenerate(1, 0)?)?.status(), Status::ReplayedOtp);
+    let stranger = Credential { private_id: PrivateId::new([0; 6]), ..credential };
     assert_eq!(ours.verify(&stranger.otp_by_ykgenerate(0x7fff, 0)?)?.status(), Status::BadOtp);
     Ok(())
 }
@@ -99,7 +130,7 @@ fn expect_ykclient(output: &Output, code: i32, text: &str) {
 
 #[test]
 fn ykclient_agrees() -> Result<()> {
-    let mut scene = Scene::new()?;
+    let scene = Scene::new()?;
     let (url, id, key) = (scene.url(), scene.id(), scene.client.api_key.clone());
     for key in [Some(key.as_str()), None] {
         let otp = scene.otp()?;
@@ -138,7 +169,7 @@ fn ykclient_library(folder: &Path, servers: &[&str], key: &str, id: &str, otp: &
 /// one gets `OK` and the other `REPLAYED_REQUEST`, and the library must wait for the first.
 #[test]
 fn ykclient_library_agrees_with_several_servers() -> Result<()> {
-    let mut scene = Scene::new()?;
+    let scene = Scene::new()?;
     let (url, id, key) = (scene.url(), scene.id(), scene.client.api_key.clone());
     let twin = url.replace("127.0.0.1", "localhost");
     let folder = scene.server.folder().to_owned();
@@ -178,7 +209,7 @@ fn python(servers: &[&str], key: Option<&str>, id: &str, otp: &str) -> Result<St
 
 #[test]
 fn python_client_agrees() -> Result<()> {
-    let mut scene = Scene::new()?;
+    let scene = Scene::new()?;
     let (url, id, key) = (scene.url(), scene.id(), scene.client.api_key.clone());
     for key in [Some(key.as_str()), None] {
         let otp = scene.otp()?;
@@ -217,7 +248,7 @@ mod yubico_ng_ {
 
     #[test]
     fn rust_client_agrees() -> Result<()> {
-        let mut scene = Scene::new()?;
+        let scene = Scene::new()?;
         let key = scene.client.api_key.clone();
         let id = scene.client.id;
         let otp = scene.otp()?;
@@ -233,7 +264,7 @@ mod yubico_ng_ {
     /// Its "fast" asks for 0 percent, which the protocol allows and the old reference refused.
     #[test]
     fn every_sync_level_is_taken() -> Result<()> {
-        let mut scene = Scene::new()?;
+        let scene = Scene::new()?;
         for level in [SyncLevel::fast(), SyncLevel::secure(), SyncLevel::custom(50)] {
             let config = Config::default().set_client_id(scene.id()).set_key(&scene.client.api_key)?;
             let config = config.set_api_host(scene.url()).set_sync_level(level);
