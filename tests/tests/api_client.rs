@@ -1,0 +1,152 @@
+//! Every call of our `/api/v1` client, against the real server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use anyhow::Result;
+use tapkey_api::{
+    ProblemCode,
+    accounts::VerifyStatus,
+    clients::CreateClient,
+    enrollments::{CreateEnrollment, EnrollmentState},
+    keys::UpdateKey,
+    tokens::{CreateToken, Role},
+};
+use tapkey_client::api::{AuditFilter, Client, Error, KeyFilter, PageRequest, every_page};
+use tapkey_tests::{credential::Credential, server::Server};
+
+fn enrollment(request_id: &str, account: &str) -> CreateEnrollment {
+    CreateEnrollment {
+        request_id: request_id.to_owned(),
+        account: account.to_owned(),
+        create_account: false,
+        slot: 2,
+        serial: None,
+        firmware: Some("5.7.4".to_owned()),
+        public_id: None,
+        label: Some("blue".to_owned()),
+        emulated: true,
+        access_code: true,
+    }
+}
+
+fn code<T>(result: Result<T, Error>) -> Option<ProblemCode> {
+    result.err().and_then(|error| error.code())
+}
+
+fn credential(secrets: &tapkey_api::enrollments::EnrollmentSecrets) -> Result<Credential> {
+    Credential::from_texts(&secrets.public_id, secrets.private_id.expose(), secrets.aes_key.expose())
+}
+
+#[test]
+fn accounts_and_their_keys() -> Result<()> {
+    let server = Server::start()?;
+    let admin = server.admin();
+    server.wait(async {
+        admin.create_account("alice").await?;
+        assert_eq!(code(admin.create_account("alice").await), Some(ProblemCode::AccountExists));
+        assert_eq!(code(admin.account("bob").await), Some(ProblemCode::AccountNotFound));
+
+        // Repeating the request repeats the answer.
+        let request = enrollment("journey-0001", "alice");
+        let secrets = admin.create_enrollment(&request).await?;
+        assert_eq!(admin.create_enrollment(&request).await?, secrets);
+        assert_eq!(admin.enrollment(&secrets.id).await?.state, EnrollmentState::Pending);
+        let credential = credential(&secrets)?;
+        let wrong = Credential { aes_key: tapkey_protocol::otp::AesKey::new([1; 16]), ..credential.clone() };
+        assert_eq!(
+            code(admin.confirm_enrollment(&secrets.id, &wrong.otp(1, 0)).await),
+            Some(ProblemCode::BadOtp)
+        );
+        let key = admin.confirm_enrollment(&secrets.id, &credential.otp(1, 0)).await?;
+        assert_eq!(admin.confirm_enrollment(&secrets.id, &credential.otp(1, 0)).await?.id, key.id);
+        let confirmed = admin.enrollment(&secrets.id).await?;
+        assert_eq!((confirmed.state, confirmed.key_id.as_deref()), (EnrollmentState::Active, Some(&*key.id)));
+
+        let verify = async |otp: String| admin.verify("alice", &otp).await.map(|verdict| verdict.status);
+        assert_eq!(verify(credential.otp(1, 0)).await?, VerifyStatus::ReplayedOtp);
+        assert_eq!(verify(credential.otp(1, 1)).await?, VerifyStatus::Ok);
+        assert_eq!(verify(credential.otp(1, 1)).await?, VerifyStatus::ReplayedOtp);
+        assert_eq!(verify(wrong.otp(2, 0)).await?, VerifyStatus::BadOtp);
+
+        // Another account's key is nobody's here.
+        admin.create_account("bob").await?;
+        assert_eq!(admin.verify("bob", &credential.otp(2, 0)).await?.status, VerifyStatus::BadOtp);
+
+        admin.disable_key(&key.id).await?;
+        assert_eq!(verify(credential.otp(3, 0)).await?, VerifyStatus::BadOtp);
+        admin.enable_key(&key.id).await?;
+        assert!(!admin.disable_account("alice").await?.enabled);
+        assert_eq!(verify(credential.otp(3, 0)).await?, VerifyStatus::NoSuchAccount);
+        admin.enable_account("alice").await?;
+        assert_eq!(verify(credential.otp(3, 0)).await?, VerifyStatus::Ok);
+
+        let change = UpdateKey { account: Some("bob".to_owned()), label: Some("moved".to_owned()) };
+        let moved = admin.update_key(&key.id, &change).await?;
+        assert_eq!((moved.account.as_str(), moved.label.as_deref()), ("bob", Some("moved")));
+        assert!(admin.access_code(&key.id).await?.access_code.expose().len() == 12);
+        let filter = KeyFilter { account: Some("bob".to_owned()), public_id: Some(key.public_id.clone()) };
+        assert_eq!(admin.keys(filter, PageRequest::default()).await?.items[0].id, key.id);
+
+        assert_eq!(code(admin.delete_account("bob").await), Some(ProblemCode::AccountNotEmpty));
+        admin.delete_key(&key.id).await?;
+        assert_eq!(code(admin.key(&key.id).await), Some(ProblemCode::KeyNotFound));
+        admin.delete_account("bob").await?;
+
+        let second = admin.create_enrollment(&enrollment("journey-0002", "alice")).await?;
+        admin.abandon_enrollment(&second.id).await?;
+        assert_eq!(admin.enrollment(&second.id).await?.state, EnrollmentState::Abandoned);
+
+        let filter = AuditFilter { key: Some(key.id.clone()), ..AuditFilter::default() };
+        let events = every_page(|page| admin.audit(filter.clone(), page)).await?;
+        assert!(events.len() >= 5, "{events:?}");
+        assert!(events.is_sorted_by(|a, b| a.id > b.id), "newest first");
+        Ok(())
+    })
+}
+
+#[test]
+fn names_of_every_kind_reach_their_account() -> Result<()> {
+    let server = Server::start()?;
+    let admin = server.admin();
+    server.wait(async {
+        let names = ["a b", "ä@example.org", "50%", "a?b#c", "a+b", "'; drop--", "%2e%2e", "名前"];
+        for name in names {
+            admin.create_account(name).await?;
+            assert_eq!(admin.account(name).await?.name, name);
+        }
+        let all = every_page(|page| admin.accounts(PageRequest { limit: Some(3), ..page })).await?;
+        assert_eq!(all.len(), names.len());
+        Ok(())
+    })
+}
+
+#[test]
+fn clients_tokens_and_status() -> Result<()> {
+    let server = Server::start()?;
+    let admin = server.admin();
+    server.wait(async {
+        let created = admin.create_client(&CreateClient { label: Some("shop".to_owned()) }).await?;
+        assert!(!admin.disable_client(created.id).await?.enabled);
+        assert!(admin.enable_client(created.id).await?.enabled);
+        let clients = every_page(|page| admin.clients(page)).await?;
+        assert_eq!(clients[0].label.as_deref(), Some("shop"));
+        admin.delete_client(created.id).await?;
+        assert_eq!(code(admin.enable_client(created.id).await), Some(ProblemCode::ClientNotFound));
+
+        let request = CreateToken { role: Role::Application, label: None, expires_at: None };
+        let token = admin.create_token(&request).await?;
+        let application = Client::builder(server.url().parse()?, token.token.clone().try_into()?).build()?;
+        application.status().await?;
+        assert_eq!(code(application.accounts(PageRequest::default()).await), Some(ProblemCode::Forbidden));
+        let tokens = every_page(|page| admin.tokens(page)).await?;
+        assert_eq!(tokens.len(), 2);
+        admin.revoke_token(&token.id).await?;
+        assert_eq!(code(application.status().await), Some(ProblemCode::Unauthorized));
+        let own = tokens.iter().find(|found| found.role == Role::Admin).unwrap();
+        assert_eq!(code(admin.revoke_token(&own.id).await), Some(ProblemCode::LastAdministrator));
+
+        let status = admin.status().await?;
+        assert!(status.accepts_emulated);
+        assert_eq!(status.counts.map(|counts| counts.tokens), Some(1));
+        Ok(())
+    })
+}
