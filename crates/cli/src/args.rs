@@ -27,7 +27,7 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-/// The exit codes, as the long help of every command ends.
+/// How the long help ends.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done

@@ -35,7 +35,7 @@ use crate::{
   tapkey challenge -2 -t -6                 a TOTP code of the present time
   printf %s \"$nonce\" | tapkey challenge -2 -i -
 
-The response goes to standard output and nothing else does: 40 hexadecimal digits for HMAC-SHA1,
+The response goes to standard output and nothing else does: 40 hexadecimal digits for HMAC-SHA1, \
 32 modhex letters for Yubico, or a code with -6 or -8.")]
 #[expect(clippy::struct_excessive_bools, reason = "one for each letter of the command line")]
 pub(crate) struct Args {

@@ -20,7 +20,7 @@ use crate::{exit::Failure, interrupt, output};
 /// Options of `tapkey demo`.
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Needs no key, no network and no rights. Everything happens in a temporary folder, which is removed
+    after_help = "Needs no key, no network and no rights. Everything happens in a temporary folder, which is removed \
 at the end. Exits with 0 only if every step came out as it should. With -v every command is shown."
 )]
 pub(crate) struct Args {}
@@ -48,12 +48,7 @@ pub(crate) fn run(_args: &Args, context: &Context) -> Result<(), Failure> {
     let steps = stage.told();
     context.printer.result("demo/1", &Played { steps }, |played| {
         let count = played.steps.len();
-        format!(
-            "{}",
-            output::good(&format!(
-                "All {count} steps came out as they should. The temporary folder is gone."
-            ))
-        )
+        output::good(&format!("All {count} steps came out as they should. The temporary folder is gone."))
     })
 }
 

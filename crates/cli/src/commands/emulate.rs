@@ -21,8 +21,8 @@ use crate::{
 /// Everything `tapkey emulate` does.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "A software key lives in its state file, which is made when it is first needed. Without a running
-emulator, every command plugs the key in, uses it and takes it away again. `emulate run` keeps it plugged
+    after_help = "A software key lives in its state file, which is made when it is first needed. Without a running \
+emulator, every command plugs the key in, uses it and takes it away again. `emulate run` keeps it plugged \
 in, so that touches can come from another terminal:
 
   tapkey emulate run key.json &

@@ -29,8 +29,8 @@ use crate::{
   tapkey enroll --server https://keys.example.org --token-file token --account alice --slot 2
   tapkey --emulated enroll --account alice --yes
 
-The server draws the credential, the slot is programmed, you touch the key, the server checks what it
-types, and only then is the key active. If anything comes between (Ctrl-C, the network, the plug), run
+The server draws the credential, the slot is programmed, you touch the key, the server checks what it \
+types, and only then is the key active. If anything comes between (Ctrl-C, the network, the plug), run \
 the same command again: it finishes what was begun.")]
 pub(crate) struct Args {
     /// The account that will own the key.
@@ -53,8 +53,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", default_value = "random", value_parser = public_id)]
     public_id: PublicIdChoice,
 
-    /// Protect the slot with an access code that the server draws and keeps.
-    #[arg(long, value_name = "CODE", value_enum, default_value_t)]
+    /// `generate` protects the slot with an access code that the server draws and keeps.
+    #[arg(long, value_name = "CODE", value_enum, default_value_t, hide_possible_values = true)]
     access_code: Protect,
 
     /// Where the slot's present access code comes from, if it has one (12 hexadecimal digits).

@@ -19,8 +19,8 @@ use crate::exit::{Failure, chain};
   tapkey serve --data ./tapkey-data
   tapkey serve --config /etc/tapkey.toml --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
 
-The first start on an empty folder makes the store, a master key and an administrator's token in a file
-that only you can read, and says where. The address is printed on standard output once the server is
+The first start on an empty folder makes the store, a master key and an administrator's token in a file \
+that only you can read, and says where. The address is printed on standard output once the server is \
 ready. SIGTERM or Ctrl-C ends it after the requests under way.")]
 pub(crate) struct Args {
     /// The folder with the store and the master key.

@@ -23,8 +23,8 @@ use crate::{
 /// Options of `tapkey verify`.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "Examples:
-  tapkey verify --url https://otp.example.org/wsapi/2.0/verify --client-id 42 --api-key-file key.txt OTP
-  echo $OTP | tapkey verify --client-id 42 --api-key env:API_KEY -    (one line of standard input)
+  tapkey verify --url https://otp.example.org/wsapi/2.0/verify --client-id 42 --api-key-file key OTP
+  echo $OTP | tapkey verify --client-id 42 --api-key env:API_KEY -
 
 Exits with 0 when the password is good, 5 when it is refused, 6 when nobody could decide.")]
 pub(crate) struct Args {

@@ -233,10 +233,8 @@ impl Connector for SoftwareConnector {
             return Ok(None);
         }
         match &self.0.place {
-            Place::Here(key) => key.otp().map(|link| Some(Box::new(link) as Box<dyn OtpLink>)),
-            Place::There(client) => {
-                client.otp().map(|link| Some(Box::new(link) as Box<dyn OtpLink>)).map_err(as_link)
-            }
+            Place::Here(key) => key.otp().map(boxed_otp),
+            Place::There(client) => client.otp().map(boxed_otp).map_err(as_link),
         }
     }
 
@@ -245,10 +243,8 @@ impl Connector for SoftwareConnector {
             return Ok(None);
         }
         match &self.0.place {
-            Place::Here(key) => key.card().map(|link| Some(Box::new(link) as Box<dyn CardLink>)),
-            Place::There(client) => {
-                client.card().map(|link| Some(Box::new(link) as Box<dyn CardLink>)).map_err(as_link)
-            }
+            Place::Here(key) => key.card().map(boxed_card),
+            Place::There(client) => client.card().map(boxed_card).map_err(as_link),
         }
     }
 
@@ -263,6 +259,14 @@ impl Connector for SoftwareConnector {
         let card = if nfc { Some(CardTransport::Nfc) } else { usb("CCID").then_some(CardTransport::Usb) };
         Ways { hid: !nfc && usb("OTP"), card }
     }
+}
+
+fn boxed_otp(link: impl OtpLink + 'static) -> Option<Box<dyn OtpLink>> {
+    Some(Box::new(link))
+}
+
+fn boxed_card(link: impl CardLink + 'static) -> Option<Box<dyn CardLink>> {
+    Some(Box::new(link))
 }
 
 /// Where the emulator process of this state listens. Two names of one file are one key.

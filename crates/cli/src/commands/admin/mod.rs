@@ -22,7 +22,7 @@ use crate::{
 
 /// Everything `tapkey admin` does.
 #[derive(Debug, Subcommand)]
-#[command(after_help = "The token comes from --token-file, from TAPKEY_TOKEN or from your settings.
+#[command(after_help = "The token comes from --token-file, from TAPKEY_TOKEN or from your settings. \
 The first administrator's token is in the file that `tapkey serve` named on its first start.")]
 pub(crate) enum Command {
     /// What the server is and holds.

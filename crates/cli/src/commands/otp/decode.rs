@@ -23,8 +23,8 @@ use crate::{
   tapkey otp decode --aes-key file:key.hex vvccccbdefghdvgtiblfkbgturecfllberrvkinnctnn
   tapkey otp decode --aes-key env:KEY - < many-passwords.txt
 
-With - every line of standard input is decoded. The output then has one line per password:
-public id, private id, use counter, session counter, timestamp, random, CRC; separated by tabs.
+With - every line of standard input is decoded. The output then has one line per password: \
+public id, private id, use counter, session counter, timestamp, random, CRC; separated by tabs. \
 A line that cannot be decoded is reported, and the exit code is 1.")]
 pub(crate) struct Args {
     /// The password; - for lines of standard input; asked for when left out.

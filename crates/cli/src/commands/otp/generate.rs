@@ -15,7 +15,7 @@ use crate::{
 /// Options of `tapkey otp generate`.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "Example:
-  tapkey otp generate --public-id vvccccbdefgh --private-id file:id.hex --aes-key file:key.hex --use-counter 5
+  tapkey otp generate --public-id vvccccbdefgh --private-id file:id.hex --aes-key file:key.hex
 
 With several secrets from standard input, the private id comes first, then the AES key.")]
 pub(crate) struct Args {

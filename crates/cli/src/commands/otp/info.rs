@@ -10,7 +10,7 @@ use crate::{commands::Context, exit::Failure, interrupt, keys, output};
 /// Options of `tapkey otp info`.
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "A key does not tell what a slot holds, only whether it holds something and whether that waits for a
+    after_help = "A key does not tell what a slot holds, only whether it holds something and whether that waits for a \
 touch: what types does, and challenge-response does when it was programmed so."
 )]
 pub(crate) struct Args {}

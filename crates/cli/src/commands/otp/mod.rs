@@ -34,7 +34,7 @@ use crate::exit::Failure;
 /// Everything `tapkey otp` does.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "A slot is 1 (short touch) or 2 (long touch). Before a slot is changed, the key is read, what will
+    after_help = "A slot is 1 (short touch) or 2 (long touch). Before a slot is changed, the key is read, what will \
 happen is shown, and you are asked; --yes answers for an empty slot, --force for one that holds something."
 )]
 pub(crate) enum Command {

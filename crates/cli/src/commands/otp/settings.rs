@@ -10,8 +10,8 @@ use crate::{commands::Context, encode::hex, exit::Failure, interrupt, keys, outp
 /// Options of `tapkey otp settings`.
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "A slot's present settings cannot be read, so everything that is not named here becomes its default.
-That goes for the access code too: name it again with --keep-access-code, give a new one, or say
+    after_help = "A slot's present settings cannot be read, so everything that is not named here becomes its default. \
+That goes for the access code too: name it again with --keep-access-code, give a new one, or say \
 --delete-access-code."
 )]
 pub(crate) struct Args {

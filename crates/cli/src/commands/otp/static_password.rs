@@ -24,7 +24,8 @@ use crate::{
   tapkey otp static 2 --password prompt
   tapkey otp static 2 --generate --length 38 --modhex --output keys.csv
 
-A key types key positions, so the password comes out right on a US keyboard layout; with --modhex on most others too.")]
+A key types key positions, so the password comes out right on a US keyboard layout, and with \
+--modhex on most others too.")]
 pub(crate) struct Args {
     /// 1 or 2.
     slot: Slot,

@@ -21,10 +21,11 @@ use crate::{
 /// Options of `tapkey otp yubiotp`.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "Examples:
-  tapkey otp yubiotp 2 --output keys.csv              everything drawn at random, public id from the serial number
+  tapkey otp yubiotp 2 --output keys.csv
   tapkey otp yubiotp 1 --public-id vvccccbdefgh --private-id file:id.hex --aes-key file:key.hex
   tapkey --emulated otp yubiotp 2 --show-secret --yes
 
+Without options everything is drawn at random and the public id is made of the serial number. \
 To validate against a Tapkey server, use `tapkey enroll` instead: no secret passes through your hands.")]
 pub(crate) struct Args {
     /// 1 or 2.
