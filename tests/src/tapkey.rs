@@ -153,7 +153,6 @@ impl Serving {
     }
 
     /// A way to ask from other threads, also after the server is gone.
-    #[must_use]
     pub fn asker(&self) -> impl Fn(&str, &str) -> Result<String> + Clone + Send + 'static {
         let (http, address) = (self.http.clone(), self.address.clone());
         move |client, otp| verify(&http, &address, client, otp)
