@@ -122,3 +122,47 @@ fn what_ykgenerate_makes_is_what_we_make() {
         assert_eq!(modhex::encode(&opened.seal(&AesKey::new(key))), block);
     }
 }
+
+/// `tapkey otp decode` on the same thousand, a hundred to a key.
+#[test]
+fn otp_decode_reads_them_alike() {
+    use std::{io::Write, process::Stdio};
+
+    part("ykparse").unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let mut random = SplitMix(0x6465_636f_6465);
+    for _ in 0..10 {
+        let key: [u8; 16] = random.bytes();
+        let blocks: Vec<_> =
+            (0..100).map(|_| modhex::encode(&random.token().seal(&AesKey::new(key)))).collect();
+        let mut child = tapkey_tests::tapkey::command(home.path())
+            .unwrap()
+            .args(["otp", "decode", "--json", "--aes-key", "env:SECRET", "-"])
+            .env("SECRET", data_encoding::HEXLOWER.encode(&key))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(blocks.join("\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+        let lines: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), blocks.len());
+        for (ours, block) in lines.iter().zip(&blocks) {
+            let theirs = ykparse(&key, block);
+            let number = |name: &str| u32::try_from(ours[name].as_u64().unwrap()).unwrap();
+            assert!(theirs.good);
+            let uid: String = theirs.fields["uid"].split_whitespace().collect();
+            assert_eq!(ours["private_id"], uid);
+            assert_eq!(number("use_counter"), theirs.number("cleaned counter"));
+            assert_eq!(number("session_counter"), theirs.number("session use"));
+            let low_and_high = theirs.number("timestamp (low)") | theirs.number("timestamp (high)") << 16;
+            assert_eq!(number("timestamp"), low_and_high);
+            assert_eq!(number("random"), theirs.number("random"));
+        }
+    }
+}
