@@ -56,10 +56,10 @@ pub(crate) fn open(context: &Context) -> Result<Opened, Failure> {
             // A key is there, but this user may not open it.
             (SelectError::NoKey, Some(failure)) => failure,
             (SelectError::NoKey, None) if problems.is_empty() => {
-                failure.hint("plug a key in, or add --emulated to use one made of software")
+                failure.hint("add --emulated to use a key made of software")
             }
             (SelectError::NoKey, None) => failure.hint(format!(
-                "plug a key in, or add --emulated to use one made of software; could not look at {}",
+                "add --emulated to use a key made of software; not looked at: {}",
                 problems.join("; ")
             )),
             (SelectError::Ambiguous { .. }, _) => {

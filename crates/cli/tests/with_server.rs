@@ -5,7 +5,7 @@
 mod support;
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::fs::PermissionsExt,
     process::Stdio,
 };
@@ -256,7 +256,11 @@ fn an_enrolment_that_was_killed_anywhere_converges() {
         server.verify(&home, &typed).exits(0);
         assert_eq!(server.keys(&home).len(), round + 1, "{stage}");
     }
-    let left: Vec<_> = std::fs::read_dir(home.path("state/tapkey/enrolments")).unwrap().collect();
+    let left: Vec<_> = std::fs::read_dir(home.path("state/tapkey/enrolments"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -305,6 +309,50 @@ fn ctrl_c_while_enrolling_in_a_terminal() {
     let agreed = home.terminal(&arguments, &[("[y/N]", "y\n"), ("Overwrite it? [y/N]", "y\n")]);
     assert_eq!(agreed.code, 0, "{agreed:?}");
     server.verify(&home, &press(&home)).exits(0);
+}
+
+/// The key is programmed and nobody has touched it: nothing is active, and the same command finishes.
+#[test]
+fn ctrl_c_while_the_touch_is_awaited() {
+    let home = Home::new();
+    let server = TestServer::start(&home);
+    server.furnish(&home);
+    let arguments =
+        [&server.options()[..], &[KEY, "enroll", "--account", "alice", "--yes", "--typed"]].concat();
+    let outcome = home.terminal(&arguments, &[("Touch the key", "\x03")]);
+    assert_eq!(outcome.code, 130, "{outcome:?}");
+    assert!(outcome.stdout.contains("run the same command again to finish"), "{outcome:?}");
+    assert_eq!(server.keys(&home).len(), 0);
+    assert_eq!(server.verify(&home, &press(&home)).exits(5).json()["status"], "BAD_OTP");
+
+    // The end of input is a way to give up as well.
+    home.run(&arguments).exits(130).says("not active yet");
+
+    // What is typed may be wrong a few times, and is told why.
+    let _emulator = Running::start(home.command(&["--json", "emulate", "run", "key.json"]));
+    let mut command = home.command(&arguments);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut answers = ["nonsense", "vvccccbdefghdvgtiblfkbgturecfllberrvkinnctnn"].into_iter();
+    let mut said = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if line.contains("Touch the key") {
+            let answer = answers.next().map_or_else(|| press(&home), str::to_owned);
+            writeln!(stdin, "{answer}").unwrap();
+        }
+        said.push_str(&line);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    assert!(said.contains("Finishing what was begun") && said.contains("begins with vvccccbdefgh"), "{said}");
+    assert_eq!(server.keys(&home).len(), 1);
+    server.verify(&home, &press(&home)).exits(0);
+
+    let wrong =
+        [&server.options()[..], &["--emulated=b.json", "enroll", "--account", "alice", "--yes", "--typed"]]
+            .concat();
+    home.run_with(&wrong, &"nonsense\n".repeat(20)).exits(5).says("slot");
 }
 
 #[test]

@@ -61,6 +61,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SOURCE")]
     current_access_code: Option<Source>,
 
+    /// Read the password from standard input, also where a software key could press itself.
+    #[arg(long)]
+    typed: bool,
+
     /// Do not ask, and overwrite what the slot holds.
     #[arg(long, short)]
     force: bool,
@@ -115,14 +119,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         current_access_code: current,
         overwrite: args.force,
     };
-    let mut outcome = attempt(&plan, &key, &client, &journal, context);
+    let mut outcome = attempt(&plan, &key, args.typed, &client, &journal, context);
     if let Err(EnrolError::SlotProgrammed { .. }) = &outcome
         && prompt::possible()
     {
         context.printer.warn(chain_of(&outcome));
         prompt::confirm("Overwrite it?", "--force")?;
         plan.overwrite = true;
-        outcome = attempt(&plan, &key, &client, &journal, context);
+        outcome = attempt(&plan, &key, args.typed, &client, &journal, context);
     }
     report(&outcome.map_err(|error| explain(&error))?, context)
 }
@@ -168,13 +172,15 @@ fn introduce(args: &Args, context: &Context, key: &keys::Opened, client: &api::C
 fn attempt(
     plan: &Plan,
     key: &keys::Opened,
+    typed: bool,
     client: &api::Client,
     journal: &Journal,
     context: &Context,
 ) -> Result<Enrolled, EnrolError> {
     interrupt::farewell("the key was not changed");
     let port = DeviceKey::new(key.device.clone(), keys::control(context));
-    let touch = Touch::of(key);
+    let touch = if typed { Touch::Terminal } else { Touch::of(key) };
+    let by_hand = matches!(touch, Touch::Terminal);
     let mut busy = None;
     let mut follow = |event: Event| {
         match &event {
@@ -188,7 +194,7 @@ fn attempt(
             }
             _ => {}
         }
-        tell(&event, context);
+        tell(&event, by_hand, context);
     };
     let mut outcome = Err(EnrolError::Task);
     let run = block_on(async {
@@ -199,7 +205,7 @@ fn attempt(
     run.map_err(|_| EnrolError::Task).and(outcome)
 }
 
-fn tell(event: &Event, context: &Context) {
+fn tell(event: &Event, by_hand: bool, context: &Context) {
     let printer = &context.printer;
     match event {
         Event::KeyRead(facts) => {
@@ -218,10 +224,13 @@ fn tell(event: &Event, context: &Context) {
             printer.say(format!("Programming slot {slot}; leave the key plugged in."))
         }
         Event::Programmed { slot } => printer.say(format!("Slot {slot} is programmed.")),
-        Event::AwaitingTouch { slot, .. } => printer.say(match slot {
-            Slot::One => "Touch the key briefly (slot 1).",
-            Slot::Two => "Touch the key and hold it for about three seconds (slot 2).",
-        }),
+        Event::AwaitingTouch { slot, .. } if !by_hand => {
+            printer.say(format!("The software key presses itself (slot {slot})."))
+        }
+        Event::AwaitingTouch { slot: Slot::One, .. } => printer.say("Touch the key briefly (slot 1)."),
+        Event::AwaitingTouch { slot: Slot::Two, .. } => {
+            printer.say("Touch the key and hold it for about three seconds (slot 2).")
+        }
         Event::NotThisPassword { why } => {
             printer.warn(format!("that was no password of the new credential: {why}"))
         }
