@@ -1,11 +1,20 @@
 //! Accepting connections, and stopping without cutting any answer off.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -66,8 +75,7 @@ fn http_builder(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout())
-        .max_buf_size(limits.header_bytes)
-        .pipeline_flush(true);
+        .max_buf_size(limits.header_bytes);
     http
 }
 
@@ -94,24 +102,61 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn converse<S>(stream: S, http: &http1::Builder, site: Site, mut stopping: watch::Receiver<bool>)
+async fn converse<S>(mut stream: S, http: &http1::Builder, site: Site, mut stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let service = service_fn(move |request| site.clone().answer(request));
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-    let stop = async move {
-        // The value is borrowed no longer than it takes to look at it.
-        let _ = stopping.wait_for(|stop| *stop).await.map(drop);
-    };
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let refused = AtomicBool::new(false);
+    let ended = {
+        let service = service_fn(|request| {
+            let (site, refused) = (site.clone(), &refused);
+            async move {
+                let response = site.answer(request).await;
+                if response.as_ref().is_ok_and(|response| response.status().is_client_error()) {
+                    refused.store(true, Ordering::Relaxed);
+                }
+                response
+            }
+        });
+        let mut connection = pin!(http.serve_connection(TokioIo::new(&mut stream), service));
+        let stop = async move {
+            // The value is borrowed no longer than it takes to look at it.
+            let _ = stopping.wait_for(|stop| *stop).await.map(drop);
+        };
+        tokio::select! {
+            ended = &mut connection => ended,
+            () = stop => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
+    if ended.is_err() || refused.load(Ordering::Relaxed) {
+        linger(&mut stream).await;
+    }
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+/// Reads on for a moment after a refusal. Closing while the client still sends would reset the
+/// connection, and the client would never read why it was refused.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let drain = async {
+        stream.shutdown().await?;
+        let mut rest = [0; 16 * 1024];
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match stream.read(&mut rest).await? {
+                0 => break,
+                length => left = left.saturating_sub(length),
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whatever goes wrong here, the answer is sent and the connection is over.
+    let _ = tokio::time::timeout(LINGER_TIME, drain).await;
+}
+
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 4 * 1024 * 1024;

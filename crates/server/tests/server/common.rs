@@ -241,7 +241,7 @@ pub(crate) async fn http(
     head.push_str("\r\n");
     let mut message = head.into_bytes();
     message.extend_from_slice(body);
-    parse(&raw(address, &message).await.unwrap_or_else(|| panic!("no answer to {method} {target}")))
+    parse(&raw(address, &message).await.unwrap_or_else(|| panic!("no answer to {method} {target:.100}")))
 }
 
 /// Any bytes on a connection of their own; `None` where it ends without an answer.
