@@ -124,8 +124,8 @@ fn secrets_are_shown_once_and_only_where_they_were_asked_for() {
     assert_eq!(key["has_access_code"], true);
     let code = server.admin(&home, &["keys", "access-code", key["id"].as_str().unwrap()]);
     let code = code["access_code"].as_str().unwrap().to_owned();
-    let verdict =
-        server.run(&home, &["-vv", "verify", "--client-id", "1", "--api-key-file", "api-key", &press(&home)]);
+    let verdict = server
+        .run(&home, &["-vvv", "verify", "--client-id", "1", "--api-key-file", "api-key", &press(&home)]);
     for secret in [&token, &api_key, &code, home.read("enroller").trim()] {
         for outcome in [&outcome, &verdict] {
             assert!(!outcome.all().contains(secret), "{secret} in {outcome:?}");
@@ -378,6 +378,45 @@ fn a_server_starts_once_and_ends_well() {
     server.run(&home, &["admin", "status"]).exits(0);
     server.running.signal("INT");
     assert_eq!(server.running.wait(), 0);
+}
+
+#[test]
+fn over_tls() {
+    let home = Home::new();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    home.write("cert.pem", &made.cert.pem());
+    home.write("key.pem", &made.signing_key.serialize_pem());
+    let running = Running::start(home.command(&[
+        "--json",
+        "serve",
+        "--data",
+        "d",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-cert",
+        "cert.pem",
+        "--tls-key",
+        "key.pem",
+    ]));
+    let url = running.ready["url"].as_str().unwrap();
+    assert!(url.starts_with("https://"), "{url}");
+    let options = ["--server", url, "--token-file", "d/admin-token"];
+    home.run(&[&options[..], &["admin", "status"]].concat()).exits(6).says("ertificate");
+    home.run(&[&options[..], &["--ca-file", "cert.pem", "admin", "status"]].concat()).exits(0);
+    home.run(&[&options[..], &["--ca-file", "key.pem", "admin", "status"]].concat()).exits(2).says("key.pem");
+    home.run(&[
+        "serve",
+        "--data",
+        "e",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-cert",
+        "key.pem",
+        "--tls-key",
+        "key.pem",
+    ])
+    .exits(1)
+    .says("key.pem");
 }
 
 #[test]

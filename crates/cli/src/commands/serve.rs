@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use tapkey_server::{Config, ConfigError, Server, StartError, TlsFiles, bind, serve};
+use tapkey_server::{Clock, Config, ConfigError, Server, StartError, TlsFiles, bind};
 
 use super::Context;
 use crate::exit::{Failure, chain};
@@ -145,8 +145,11 @@ async fn run_until_told(config: Config, context: &Context) -> Result<(), Failure
             absolute(&first.master_key_file)
         ));
     }
+    // Whoever reads the address may use it: everything else must be in order by then.
+    let server = Server::open(&config, Clock::system()).map_err(|error| not_started(&error))?;
     context.printer.result("serve/1", &ready, |ready| format!("listening on {}", ready.url))?;
-    serve(listener, config, end).await.map_err(|error| not_started(&error))
+    server.serve(listener, end).await;
+    Ok(())
 }
 
 /// A path that means the same in every folder.

@@ -128,6 +128,13 @@ impl Outcome {
         self
     }
 
+    /// Fails unless standard output stayed empty.
+    #[track_caller]
+    pub fn prints_nothing(self) -> Self {
+        assert_eq!(self.stdout, "", "{self:?}");
+        self
+    }
+
     /// Everything that was written, for looking for secrets.
     pub fn all(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
