@@ -3,7 +3,11 @@
 
 use std::{
     io::Write,
-    sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError},
+    sync::{
+        LazyLock, Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
 };
 
 use tapkey_driver::CancelToken;
@@ -43,6 +47,13 @@ pub(crate) fn on_exit(cleanup: impl FnOnce() + Send + 'static) {
     lock().cleanup = Some(Box::new(cleanup));
 }
 
+/// Waits for the end of the process if Ctrl-C is ending it: nothing more is to be said or returned.
+pub(crate) fn settle() {
+    while ENDING.load(Ordering::SeqCst) {
+        thread::park();
+    }
+}
+
 /// A stretch of work that must not be cut in two: while it lives, the first Ctrl-C only raises the flag.
 pub(crate) fn busy() -> Busy {
     watch();
@@ -75,6 +86,8 @@ struct State {
     cleanup: Option<Box<dyn FnOnce() + Send>>,
 }
 
+static ENDING: AtomicBool = AtomicBool::new(false);
+
 static CANCELLED: LazyLock<CancelToken> = LazyLock::new(CancelToken::new);
 
 static STATE: Mutex<State> =
@@ -98,6 +111,7 @@ fn on_signal() {
         let _ = writeln!(anstream::stderr(), "\nstopping; press Ctrl-C again to end at once");
         return;
     }
+    ENDING.store(true, Ordering::SeqCst);
     restore_terminal();
     if let Some(cleanup) = state.cleanup.take() {
         cleanup();

@@ -29,7 +29,9 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     let printer = output::Printer::new(&args.global);
     let context = commands::Context { global: args.global, printer };
-    match commands::run(args.command, &context) {
+    let outcome = commands::run(args.command, &context);
+    interrupt::settle();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             context.printer.failure(&failure);

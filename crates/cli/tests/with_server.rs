@@ -416,7 +416,8 @@ fn over_tls() {
         "key.pem",
     ])
     .exits(1)
-    .says("key.pem");
+    .says("key.pem")
+    .prints_nothing();
 }
 
 #[test]
@@ -471,6 +472,20 @@ fn the_demonstration() {
         .env("TAPKEY_TOKEN", "wrong");
     let outcome = support::feed(command, "").exits(0);
     assert!(outcome.stderr.is_empty());
+    assert_eq!(std::fs::read_dir(home.root()).unwrap().count(), 0);
+}
+
+#[test]
+fn ctrl_c_in_the_demonstration_leaves_nothing_behind() {
+    let home = Home::new();
+    let mut command = home.command(&["demo"]);
+    let mut child =
+        command.env("TMPDIR", home.root()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let mut running = Running { child, ready: Value::Null };
+    running.signal("INT");
+    assert_eq!(running.wait(), 130);
     assert_eq!(std::fs::read_dir(home.root()).unwrap().count(), 0);
 }
 

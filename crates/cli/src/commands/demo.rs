@@ -34,6 +34,11 @@ pub(crate) fn run(_args: &Args, context: &Context) -> Result<(), Failure> {
     let stage = Stage::new(folder.path(), context)?;
     clean_up_on_interrupt(&stage, folder.path());
     let played = play(&stage);
+    if played.is_err() {
+        // Ctrl-C reaches the steps' processes too, and may be felt there first.
+        std::thread::sleep(Duration::from_millis(100));
+        interrupt::settle();
+    }
     let stopped = stage.stop_server();
     let outcome = match (&played, &stopped) {
         (Ok(()), Ok(())) => {
