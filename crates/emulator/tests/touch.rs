@@ -208,6 +208,22 @@ fn a_jump_of_the_clock_over_touch_and_end_is_a_touch() {
 }
 
 #[test]
+fn a_clock_that_runs_backwards_is_not_believed() {
+    let bench = touchy(TouchPolicy::Manual);
+    bench.pass(100_000);
+    let mut link = ask(&bench);
+    bench.key.with(|key| {
+        key.tick(Milliseconds(5));
+        assert_eq!(key.waits_for(), Some(Milliseconds(15_000)));
+        key.tick(Milliseconds(110_000));
+        assert_eq!(key.waits_for(), Some(Milliseconds(5_000)));
+        key.tick(Milliseconds(0));
+        assert_eq!(key.waits_for(), Some(Milliseconds(5_000)));
+    });
+    assert_eq!(flag(&mut link), 0x20 | 5);
+}
+
+#[test]
 fn the_wait_is_a_setting_and_shows_31_seconds_at_most() {
     let bench = touchy(TouchPolicy::Manual);
     let config = DeviceConfig { challenge_timeout: Some(60), ..DeviceConfig::default() };
