@@ -108,13 +108,15 @@ pub(super) const fn number(slot: Slot) -> u8 {
     }
 }
 
+/// One temporary name for each entry: what a kill leaves behind is overwritten by the next run.
 fn write_durably(folder: &Path, path: &Path, entry: &Entry) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let temporary = path.with_extension("tmp");
+    let mut file = fs::File::create(&temporary)?;
     serde_json::to_writer_pretty(&mut file, entry)?;
     file.flush()?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
     fs::File::open(folder)?.sync_all()
 }
 
