@@ -3,6 +3,6 @@
 pub mod credential;
 pub mod namespace;
 pub mod parts;
+pub mod server;
 pub mod tapkey;
 pub mod unsynced;
-pub mod server;

@@ -101,7 +101,15 @@ fn a_software_key_repeats_no_counter_after_a_power_cut() {
     };
     let secret = folder.path().join("secret");
     fs::write(&secret, "00112233445566778899aabbccddeeff").unwrap();
-    run(&["otp", "yubiotp", "1", "--aes-key", &format!("file:{}", secret.display()), "--show-secret", "--yes"]);
+    run(&[
+        "otp",
+        "yubiotp",
+        "1",
+        "--aes-key",
+        &format!("file:{}", secret.display()),
+        "--show-secret",
+        "--yes",
+    ]);
     let key = tapkey_protocol::otp::AesKey::new(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff_u128.to_be_bytes());
     let mut last = Counter::ZERO;
     for _ in 0..8 {

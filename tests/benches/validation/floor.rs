@@ -29,7 +29,7 @@ pub(crate) fn run(waiting: usize, length: Duration) -> f64 {
     for key in 0..KEYS {
         db.execute(
             "INSERT INTO credentials VALUES (?1, 1, 1, ?2, 1, 1, 0, NULL, NULL, NULL, 0)",
-            (key + 1, (key as u64).to_be_bytes()),
+            ((key + 1) as i64, (key as u64).to_be_bytes()),
         )
         .unwrap();
     }
@@ -43,8 +43,10 @@ pub(crate) fn run(waiting: usize, length: Duration) -> f64 {
     while start.elapsed() < length {
         begin.execute([]).unwrap();
         for _ in 0..waiting {
-            let (key, counter) = (next % KEYS + 1, next / KEYS + 1);
-            let changed = advance.execute((counter, 7, 1_700_000_000_000_i64, "0123456789abcdef0123", key, 1, 1)).unwrap();
+            let (key, counter) = ((next % KEYS + 1) as i64, (next / KEYS + 1) as i64);
+            let changed = advance
+                .execute((counter, 7, 1_700_000_000_000_i64, "0123456789abcdef0123", key, 1, 1))
+                .unwrap();
             assert_eq!(changed, 1);
             next += 1;
         }

@@ -124,7 +124,8 @@ async fn connection(
         let length = read_answer(&mut stream, &mut buffer, keep_alive).await;
         times.push(start.elapsed());
         let answer = &buffer[..length];
-        let fits = contains(answer, b"status=OK") && request.must_contain.iter().all(|part| contains(answer, part));
+        let fits =
+            contains(answer, b"status=OK") && request.must_contain.iter().all(|part| contains(answer, part));
         right += usize::from(fits);
         if keep_alive {
             open = Some(stream);
@@ -151,7 +152,8 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8], keep_alive: bool
 fn is_whole(answer: &[u8]) -> bool {
     let Some(head) = find(answer, b"\r\n\r\n") else { return false };
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
+    let length =
+        text.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
     length.is_some_and(|length| answer.len() >= head + 4 + length)
 }
 

@@ -3,7 +3,14 @@
 //!
 //! Run by `scripts/bench`, inside a network namespace of its own, because yubiserver listens on
 //! every address.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 mod floor;
 mod load;
@@ -18,7 +25,8 @@ pub(crate) const KEYS: usize = 1024;
 
 fn main() {
     let seconds = std::env::var("TAPKEY_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
-    let rounds: usize = std::env::var("TAPKEY_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let rounds: usize =
+        std::env::var("TAPKEY_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     let length = Duration::from_secs(seconds);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let cells = [(1, true), (1, false), (8, true), (8, false), (64, true), (64, false)];
@@ -42,14 +50,20 @@ fn main() {
         for waiting in [1, 8, 64] {
             let result = floor::run(waiting, length);
             println!("round {round}: group commit alone, {waiting} waiting: {result:.0}/s");
-            rows.push(("group commit alone", Cell { connections: waiting, keep_alive: true, length }, load::Measured::rate_only(result)));
+            rows.push((
+                "group commit alone",
+                Cell { connections: waiting, keep_alive: true, length },
+                load::Measured::rate_only(result),
+            ));
         }
     }
     report(&rows);
 }
 
 fn report(rows: &[(&'static str, Cell, load::Measured)]) {
-    println!("\n| server | connections | keep-alive | answers/s | p50 ms | p99 ms | CPU µs each | fits its question |");
+    println!(
+        "\n| server | connections | keep-alive | answers/s | p50 ms | p99 ms | CPU µs each | fits its question |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     let mut seen = Vec::new();
     for (name, cell, _) in rows {
@@ -58,10 +72,17 @@ fn report(rows: &[(&'static str, Cell, load::Measured)]) {
             continue;
         }
         seen.push(id);
-        let mut same: Vec<_> =
-            rows.iter().filter(|(n, c, _)| (*n, c.connections, c.keep_alive) == id).map(|(_, _, m)| m.clone()).collect();
+        let mut same: Vec<_> = rows
+            .iter()
+            .filter(|(n, c, _)| (*n, c.connections, c.keep_alive) == id)
+            .map(|(_, _, m)| m.clone())
+            .collect();
         same.sort_by(|a, b| a.rate.total_cmp(&b.rate));
         let median = &same[same.len() / 2];
-        println!("| {name} | {} | {} | {median} |", cell.connections, if cell.keep_alive { "yes" } else { "no" });
+        println!(
+            "| {name} | {} | {} | {median} |",
+            cell.connections,
+            if cell.keep_alive { "yes" } else { "no" }
+        );
     }
 }

@@ -31,7 +31,9 @@ pub(crate) trait Server {
     /// What one connection will send: fresh passwords of keys that no other connection uses.
     fn prepare(&self, connection: usize, cell: &Cell, count: usize) -> Vec<Prepared> {
         let keys: Vec<usize> = (0..KEYS).filter(|key| key % cell.connections == connection).collect();
-        (0..count).map(|index| self.credentials().request(keys[index % keys.len()], cell.keep_alive)).collect()
+        (0..count)
+            .map(|index| self.credentials().request(keys[index % keys.len()], cell.keep_alive))
+            .collect()
     }
 }
 
@@ -65,7 +67,8 @@ impl Credentials {
     fn request(&self, index: usize, keep_alive: bool) -> Prepared {
         let otp = self.next(index).to_string();
         let nonce: String = otp.chars().rev().take(20).collect();
-        let mut text = format!("GET /wsapi/2.0/verify?id=1&otp={otp}&nonce={nonce} HTTP/1.1\r\nHost: localhost\r\n");
+        let mut text =
+            format!("GET /wsapi/2.0/verify?id=1&otp={otp}&nonce={nonce} HTTP/1.1\r\nHost: localhost\r\n");
         if !keep_alive {
             text.push_str("Connection: close\r\n");
         }
@@ -219,7 +222,9 @@ impl Server for Yubiserver {
 fn fill(database: &std::path::Path) -> Credentials {
     let mut connection = rusqlite::Connection::open(database).unwrap();
     let transaction = connection.transaction().unwrap();
-    transaction.execute("INSERT INTO apikeys VALUES ('bench', ?1, 1)", ["MTIzNDU2Nzg5MDEyMzQ1Njc4OTA="]).unwrap();
+    transaction
+        .execute("INSERT INTO apikeys VALUES ('bench', ?1, 1)", ["MTIzNDU2Nzg5MDEyMzQ1Njc4OTA="])
+        .unwrap();
     let list = (0..KEYS)
         .map(|index| {
             let seed = u8::try_from(index % 251).unwrap();
