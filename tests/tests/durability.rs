@@ -3,7 +3,7 @@
 //! A process that is killed loses nothing that it wrote: the system writes it later. A power cut
 //! does. So the programs run on a disk that forgets what was not synced, and the same test with
 //! syncing switched off must lose something, or it would prove nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use std::{
     fs,
