@@ -25,6 +25,11 @@ pub(crate) trait Server {
     /// Processor time so far.
     fn cpu(&self) -> Duration;
     fn credentials(&self) -> &Credentials;
+    /// What the answer must say.
+    fn expected(&self) -> &'static str {
+        "status=OK"
+    }
+
     /// More requests than the server can answer in a cell.
     fn budget(&self, cell: &Cell) -> usize;
 
@@ -103,7 +108,7 @@ impl Tapkey {
             .spawn()
             .unwrap();
         let process = Running::new(child, port);
-        let token = fs::read_to_string(data.join("admin-token")).unwrap().trim().to_owned();
+        let token = first_token(&data.join("admin-token"));
         let credentials = enrol(&format!("http://127.0.0.1:{port}/api/v1"), &token);
         Self { process, credentials, _folder: folder }
     }
@@ -128,6 +133,41 @@ impl Server for Tapkey {
     fn budget(&self, cell: &Cell) -> usize {
         let most = if cell.connections == 1 { 6_000 } else { 45_000 };
         most * usize::try_from(cell.length.as_secs()).unwrap()
+    }
+}
+
+/// The same server asked about a client that it does not know: all of HTTP, parsing and signing, and
+/// nothing of the store.
+pub(crate) struct WithoutStore<'a>(pub(crate) &'a Tapkey);
+
+impl Server for WithoutStore<'_> {
+    fn name(&self) -> &'static str {
+        "tapkey serve, refused before the store"
+    }
+    fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+    fn keeps_alive(&self) -> bool {
+        true
+    }
+    fn cpu(&self) -> Duration {
+        self.0.cpu()
+    }
+    fn credentials(&self) -> &Credentials {
+        self.0.credentials()
+    }
+    fn expected(&self) -> &'static str {
+        "status=BAD_OTP"
+    }
+    fn budget(&self, cell: &Cell) -> usize {
+        self.0.budget(cell) * 2
+    }
+    fn prepare(&self, _: usize, cell: &Cell, count: usize) -> Vec<Prepared> {
+        let close = if cell.keep_alive { "" } else { "Connection: close\r\n" };
+        let path = "/wsapi/2.0/verify?id=1&otp=not-a-password-but-as-long-as-one-is-in-all&nonce=0123456789abcdef0123";
+        let text = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{close}\r\n");
+        let nothing = || [Vec::new(), Vec::new()];
+        (0..count).map(|_| Prepared { bytes: text.clone().into_bytes(), must_contain: nothing() }).collect()
     }
 }
 
@@ -193,9 +233,16 @@ impl Yubiserver {
             .stderr(Stdio::null())
             .spawn()
             .expect("package yubiserver");
-        let process = Running::new(child, port);
+        let mut process = Running::new(child, port);
+        process.daemon = Some(daemon(&database));
         Self { process, credentials, _folder: folder }
     }
+}
+
+/// It leaves its parent, so its own number has to be looked up.
+fn daemon(database: &std::path::Path) -> u32 {
+    let found = Command::new("pgrep").args(["-n", "-f"]).arg(database).output().expect("package procps");
+    String::from_utf8(found.stdout).unwrap().trim().parse().expect("yubiserver runs")
 }
 
 impl Server for Yubiserver {
@@ -253,6 +300,7 @@ fn fill(database: &std::path::Path) -> Credentials {
 
 struct Running {
     child: Child,
+    daemon: Option<u32>,
     address: SocketAddr,
 }
 
@@ -264,12 +312,13 @@ impl Running {
             assert!(Instant::now() < deadline, "a server did not start");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { child, address }
+        Self { child, daemon: None, address }
     }
 
     /// User and system time of the process, all threads (proc(5), fields 14 and 15 of stat).
     fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.daemon.unwrap_or(self.child.id()))).unwrap();
         let after_name = stat.rsplit(')').next().unwrap();
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
@@ -280,8 +329,23 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if let Some(daemon) = self.daemon {
+            let _ = Command::new("kill").arg(daemon.to_string()).status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The port is taken before the first start is through.
+fn first_token(path: &std::path::Path) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match fs::read_to_string(path) {
+            Ok(token) if token.ends_with('\n') => return token.trim().to_owned(),
+            _ => assert!(Instant::now() < deadline, "the server made no token"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
