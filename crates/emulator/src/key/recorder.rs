@@ -22,6 +22,7 @@ use crate::clock::Milliseconds;
 ///     .build()?;
 /// key.power(Power::Usb)?;
 /// key.apdu(&[0, 0xA4, 4, 0, 7, 0xA0, 0, 0, 5, 0x27, 0x20, 1]);
+/// assert_eq!(transcript.recv()?, "0 ms: > plugged in");
 /// assert_eq!(transcript.recv()?, "0 ms: > select OTP a0000005272001");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
