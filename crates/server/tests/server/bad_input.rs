@@ -88,6 +88,29 @@ async fn bodies_that_are_too_large() {
     reply.problem(ProblemCode::TooLarge);
 }
 
+/// A client that is refused while it still sends can send on and then read why: closing at once
+/// would reset the connection, and most clients report that instead of the answer.
+#[tokio::test]
+async fn refused_clients_can_finish_their_sentence() {
+    let server = TestServer::start().await;
+    for head in [
+        "POST /wsapi/2.0/verify HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n",
+        "GET /wsapi/2.0/verify HTTP/1.1\r\nhost: x\r\nx: ",
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..3 {
+            stream.write_all(&[b'a'; 100_000]).await.expect("the connection was reset");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let mut answer = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer)
+            .await
+            .expect("the connection was reset");
+        assert!(matches!(parse(&answer).status, 413 | 431), "{head}");
+    }
+}
+
 #[tokio::test]
 async fn strange_json() {
     let server = TestServer::start().await;

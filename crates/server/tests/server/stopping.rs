@@ -50,6 +50,19 @@ async fn idle_connections_are_closed() {
     tokio::time::timeout(Duration::from_secs(5), server.stop()).await.expect("an idle connection held it up");
 }
 
+/// After stopping, the database file is all there is: a copy of it is a whole backup.
+#[tokio::test]
+async fn the_log_is_emptied_into_the_database() {
+    let server = TestServer::start().await;
+    let client = server.client().await;
+    let (mut key, _) = server.enrol("alice").await;
+    assert_eq!(client.verify(&key.press(), NONCE).await, "OK");
+    let (_folder, config) = server.stop().await;
+    for name in ["tapkey.db-wal", "tapkey.db-shm"] {
+        assert!(!config.data_dir.join(name).exists(), "{name}");
+    }
+}
+
 /// Whoever does not finish is cut off in the end.
 #[tokio::test]
 async fn stopping_takes_no_longer_than_allowed() {

@@ -35,8 +35,9 @@ use crate::{
 /// The embedded store.
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
-    writer: Writer,
+    // Closed first: the last connection to close, the writer's, then empties the log into the database.
     readers: Readers,
+    writer: Writer,
     vault: Arc<Vault>,
     schema: u32,
 }

@@ -153,8 +153,12 @@ fn migrate(path: &Path, db: &mut Connection) -> Result<(), OpenError> {
     embedded::migrations::runner()
         .run(db)
         .map_err(|source| OpenError::Migration { path: path.to_owned(), source: Box::new(source) })?;
-    db.pragma_update(None, "user_version", newest_schema())
-        .map_err(|source| OpenError::Database { path: path.to_owned(), source })
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let found: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    if found == newest_schema() {
+        return Ok(());
+    }
+    db.pragma_update(None, "user_version", newest_schema()).map_err(failed)
 }
 
 fn newest_schema() -> i32 {
