@@ -4,7 +4,7 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
-use sha2::{Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha512};
 use thiserror::Error;
 
 /// The hash under a code.
@@ -30,6 +30,35 @@ impl Algorithm {
             Self::Sha512 => mac::<Hmac<Sha512>>(key, message),
         }
     }
+
+    /// The hash of `data` alone.
+    #[must_use]
+    pub fn digest(self, data: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha1 => Sha1::digest(data).to_vec(),
+            Self::Sha256 => Sha256::digest(data).to_vec(),
+            Self::Sha512 => Sha512::digest(data).to_vec(),
+        }
+    }
+
+    /// The bytes of a block of the hash; HMAC hashes longer keys first (RFC 2104 section 2).
+    #[must_use]
+    pub const fn block_size(self) -> usize {
+        match self {
+            Self::Sha1 | Self::Sha256 => 64,
+            Self::Sha512 => 128,
+        }
+    }
+
+    /// The name in `otpauth://` URIs: `SHA1`, `SHA256` or `SHA512`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        }
+    }
 }
 
 fn mac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
@@ -46,6 +75,8 @@ pub struct Digits(u8);
 impl Digits {
     /// Six digits.
     pub const SIX: Self = Self(6);
+    /// Seven digits.
+    pub const SEVEN: Self = Self(7);
     /// Eight digits.
     pub const EIGHT: Self = Self(8);
 
@@ -88,6 +119,18 @@ impl Code {
     pub fn new(truncated: u32, digits: Digits) -> Self {
         Self { value: truncated % 10u32.pow(u32::from(digits.get())), digits }
     }
+
+    /// The code as a number, without its leading zeros.
+    #[must_use]
+    pub const fn value(self) -> u32 {
+        self.value
+    }
+
+    /// How many digits it is shown with.
+    #[must_use]
+    pub const fn digits(self) -> Digits {
+        self.digits
+    }
 }
 
 impl fmt::Display for Code {
@@ -111,6 +154,25 @@ pub fn truncate(hmac: &[u8]) -> u32 {
         .and_then(|bytes| bytes.try_into().ok())
         .map_or(0, |bytes| u32::from_be_bytes(bytes) & 0x7fff_ffff)
 }
+
+/// The five characters that Steam shows instead of digits, out of an HMAC.
+#[must_use]
+pub fn steam_code(hmac: &[u8]) -> String {
+    let mut value = truncate(hmac);
+    let mut code = String::with_capacity(STEAM_LENGTH);
+    for _ in 0..STEAM_LENGTH {
+        let (rest, index) = (value / STEAM_BASE, value % STEAM_BASE);
+        code.extend(
+            usize::try_from(index).ok().and_then(|index| STEAM_ALPHABET.get(index)).map(|c| char::from(*c)),
+        );
+        value = rest;
+    }
+    code
+}
+
+const STEAM_ALPHABET: &[u8; 26] = b"23456789BCDFGHJKMNPQRTVWXY";
+const STEAM_BASE: u32 = 26;
+const STEAM_LENGTH: usize = 5;
 
 /// The code for a counter (RFC 4226, with SHA-1).
 ///
@@ -172,6 +234,14 @@ mod tests {
                 assert_eq!(totp(*algorithm, key.as_bytes(), seconds, 30, Digits::EIGHT).to_string(), code);
             }
         }
+    }
+
+    /// Worked out with Python's `hmac`.
+    #[test]
+    fn steam_codes() {
+        let code =
+            |counter: u64| steam_code(&Algorithm::Sha1.hmac(b"12345678901234567890", &counter.to_be_bytes()));
+        assert_eq!([code(0), code(1), code(50_000_000)], ["GG5F5", "PV9M4", "K23BY"]);
     }
 
     #[test]
