@@ -6,10 +6,11 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 use serde_json::Value;
 
 /// Every crate with all it may depend on, features and optional dependencies included.
-const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("tapkey-protocol", &[]),
     ("tapkey-driver", &["tapkey-protocol"]),
     ("tapkey-emulator", &["tapkey-protocol"]),
+    ("tapkey-ifd", &["tapkey-protocol", "tapkey-emulator"]),
     ("tapkey-api", &[]),
     ("tapkey-client", &["tapkey-protocol", "tapkey-api"]),
     ("tapkey-domain", &["tapkey-protocol"]),
@@ -28,7 +29,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
             "tapkey-server",
         ],
     ),
-    ("tapkey-tests", &["tapkey-protocol", "tapkey-api", "tapkey-client", "tapkey-server"]),
+    ("tapkey-tests", &["tapkey-protocol", "tapkey-emulator", "tapkey-api", "tapkey-client", "tapkey-server"]),
     ("tapkey-examples", &[]),
 ];
 
@@ -96,6 +97,28 @@ fn outside_libraries_stay_in_their_room() {
         {
             assert_eq!(name, *owner, "{library} belongs to {owner}");
         }
+    }
+}
+
+/// Only the crate that pcscd loads may hold unsafe code, and there only one module.
+#[test]
+fn unsafe_code_is_confined() {
+    for folder in ["crates", "tests", "examples"] {
+        let output = Command::new("git")
+            .args(["ls-files", "--cached", "--others", "--exclude-standard", &format!("{folder}/**/*.rs")])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        for file in String::from_utf8(output.stdout).unwrap().lines() {
+            let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+            let allowed = file.starts_with("crates/ifd/src/entry");
+            assert!(allowed || !text.contains(concat!("unsafe", " {")), "{file} holds unsafe code");
+        }
+    }
+    for package in metadata()["packages"].as_array().unwrap() {
+        let manifest = fs::read_to_string(package["manifest_path"].as_str().unwrap()).unwrap();
+        let own = package["name"] == "tapkey-ifd";
+        assert_eq!(manifest.contains("[lints]\nworkspace = true"), !own, "{}", package["name"]);
     }
 }
 

@@ -80,6 +80,9 @@ fn both_links_and_everything_a_hand_does() {
     assert_eq!(card.transport(), CardTransport::Usb);
     let answer = card.transmit(&[0, 0xA4, 4, 0, 7, 0xA0, 0, 0, 5, 0x27, 0x20, 1]).unwrap();
     assert_eq!(answer, [5, 7, 4, 1, 5, 0, 0x90, 0]);
+    let atr = card.atr().unwrap();
+    assert_eq!((CardTransport::from_atr(&atr), &atr[15..22]), (CardTransport::Usb, &b"YubiKey"[..]));
+    assert_eq!(card.transmit(&[0, 3, 0, 0]).unwrap()[..3], [5, 7, 4], "asking for it changes nothing");
     card.reset().unwrap();
     assert_eq!(card.transmit(&[0, 3, 0, 0]).unwrap(), [0x6D, 0]);
 
@@ -90,6 +93,8 @@ fn both_links_and_everything_a_hand_does() {
     client.unplug().unwrap();
     assert!(matches!(client.otp().unwrap_err(), SocketError::Link(LinkError::Removed)));
     client.plug(Power::Nfc).unwrap();
+    assert!(matches!(card.atr(), Err(LinkError::Removed)), "another card in the reader is not this one");
+    assert_eq!(CardTransport::from_atr(&client.card().unwrap().atr().unwrap()), CardTransport::Nfc);
     assert_eq!(client.card().unwrap().transport(), CardTransport::Nfc);
     assert!(matches!(client.otp().unwrap_err(), SocketError::Link(LinkError::Unavailable { .. })));
     let shown = client.show().unwrap();
@@ -98,6 +103,25 @@ fn both_links_and_everything_a_hand_does() {
     let refused = client.touch().unwrap_err();
     assert!(matches!(refused, SocketError::Refused(Refusal::Touch(TouchError::NothingWaits))));
     assert!(refused.to_string().contains("nothing waits"), "{refused}");
+}
+
+#[test]
+fn an_emulator_that_hangs_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("silent.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let client = Client::new(&path).with_timeout(std::time::Duration::from_millis(50));
+    assert!(matches!(client.card().unwrap_err(), SocketError::Io(_)));
+    // It opens, and then says nothing more.
+    let answering = std::thread::spawn(move || {
+        let _first = listener.accept().unwrap();
+        let (mut second, _) = listener.accept().unwrap();
+        second.write_all(&[0, 0, 0, 2, 4, 1]).unwrap();
+        second
+    });
+    let mut card = client.card().unwrap();
+    assert!(matches!(card.transmit(&[0, 3, 0, 0]), Err(LinkError::TimedOut)));
+    drop(answering.join().unwrap());
 }
 
 #[test]

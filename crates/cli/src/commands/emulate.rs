@@ -4,19 +4,20 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
-use tapkey_emulator::{Profile, SlotSnapshot, Snapshot, port::socket};
+use tapkey_emulator::SlotSnapshot;
 use tapkey_protocol::slot::Slot;
 
 use super::Context;
 use crate::{
-    exit::{Exit, Failure, chain},
-    interrupt,
+    exit::{Exit, Failure},
     keys::{
         self,
-        software::{Pressed, Software, Wish, socket_path, wake_here},
+        software::{Pressed, Software, Wish},
     },
     output,
 };
+
+mod run;
 
 /// Everything `tapkey emulate` does.
 #[derive(Debug, Subcommand)]
@@ -29,11 +30,13 @@ in, so that touches can come from another terminal:
   tapkey --emulated=key.json challenge -2 -x 1122 &
   tapkey emulate touch key.json
 
+`emulate run --pcscd` offers it to every program that uses smart cards, such as ykman.
+
 Software keys are for tests and for trying things out: whoever can read the file has the key."
 )]
 pub(crate) enum Command {
     /// Keep a key plugged in until Ctrl-C.
-    Run(Run),
+    Run(run::Run),
     /// Press the key and print what it types.
     Press(Press),
     /// Touch the key while a challenge waits for it.
@@ -51,21 +54,6 @@ pub(crate) struct State {
     state: Option<PathBuf>,
 }
 
-/// Options of `tapkey emulate run`.
-#[derive(ClapArgs, Debug)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    state: State,
-
-    /// The firmware of a new key: 4.3.5, 5.2.7, 5.4.3 or 5.7.4.
-    #[arg(long, value_name = "VERSION")]
-    profile: Option<Profile>,
-
-    /// Hold the key against a contactless reader instead of plugging it in.
-    #[arg(long)]
-    nfc: bool,
-}
-
 /// Options of `tapkey emulate press`.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct Press {
@@ -80,7 +68,7 @@ pub(crate) struct Press {
 /// Runs it.
 pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
-        Command::Run(args) => keep(&args, context),
+        Command::Run(args) => run::run(&args, context),
         Command::Press(args) => press(&args, context),
         Command::Touch(state) => touch(&state, context),
         Command::Replug(state) => replug(&state, context),
@@ -102,35 +90,6 @@ impl State {
     fn open(&self, context: &Context) -> Result<Software, Failure> {
         Software::open(&self.path(context)?, &Wish::of(context), context)
     }
-}
-
-#[derive(Serialize)]
-struct Running<'a> {
-    #[serde(flatten)]
-    key: &'a Snapshot,
-    socket: String,
-}
-
-/// Serves the key on the socket beside its state file.
-fn keep(args: &Run, context: &Context) -> Result<(), Failure> {
-    let path = args.state.path(context)?;
-    let wish = Wish { profile: args.profile, serial: context.global.serial, nfc: args.nfc };
-    let key = wake_here(&path, &wish)?;
-    let server = socket::Server::bind(socket_path(&path), key.clone())
-        .map_err(|error| Failure::failed(format!("the software key cannot be served: {}", chain(&error))))?;
-    let stopper = server.stopper();
-    let _busy = interrupt::until_stopped(move || stopper.stop());
-    let running = Running { key: &key.snapshot(), socket: server.path().display().to_string() };
-    context.printer.result("emulate-run/1", &running, |running| {
-        format!(
-            "software key {} (firmware {}) is plugged in; state in {}\n",
-            running.key.serial, running.key.profile, running.key.state
-        )
-    })?;
-    context.printer.say("Ctrl-C takes it away.");
-    server
-        .run()
-        .map_err(|error| Failure::failed(format!("the software key is served no more: {}", chain(&error))))
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tapkey_protocol::link::{CardLink, CardTransport, LinkError, OtpLink, Report};
 use tapkey_protocol::slot::Slot;
@@ -19,6 +20,7 @@ use crate::key::{Power, Press, Snapshot};
 #[derive(Clone, Debug)]
 pub struct Client {
     path: PathBuf,
+    timeout: Option<Duration>,
 }
 
 /// Why the other process did not do what it was asked.
@@ -51,7 +53,14 @@ impl Client {
     /// A client of the emulator at this socket; nothing is opened yet.
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().to_owned() }
+        Self { path: path.as_ref().to_owned(), timeout: None }
+    }
+
+    /// The same client, but no answer is waited for longer than this. A link that has waited too
+    /// long is of no more use: the answer may still come, in the place of the next one.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
     }
 
     /// The socket.
@@ -146,6 +155,8 @@ impl Client {
     fn connect(&self) -> Result<Connection, SocketError> {
         let stream = UnixStream::connect(&self.path)
             .map_err(|source| SocketError::NotRunning { path: self.path.clone(), source })?;
+        stream.set_read_timeout(self.timeout)?;
+        stream.set_write_timeout(self.timeout)?;
         Ok(Connection { stream })
     }
 
@@ -194,6 +205,18 @@ pub struct RemoteCard {
 }
 
 impl RemoteCard {
+    /// The card's answer to reset. Asking changes nothing on the card, so it also tells whether the
+    /// card is still there.
+    ///
+    /// # Errors
+    /// [`LinkError::Removed`] when the key is gone, also when it has come back since.
+    pub fn atr(&mut self) -> Result<Vec<u8>, LinkError> {
+        match self.connection.ask_link(&Request::Atr)? {
+            Reply::Atr(atr) => Ok(atr),
+            _ => Err(WRONG_ANSWER),
+        }
+    }
+
     /// Resets the card, as disconnecting with a reset does.
     ///
     /// # Errors
@@ -247,6 +270,7 @@ impl Connection {
         self.ask(request).map_err(|error| match error {
             SocketError::Link(error) => error,
             SocketError::Io(error) if is_gone(&error) => LinkError::Removed,
+            SocketError::Io(error) if is_late(&error) => LinkError::TimedOut,
             SocketError::Io(error) => LinkError::Io(error),
             _ => LinkError::Malformed("the emulator did not understand the request"),
         })
@@ -258,6 +282,10 @@ fn is_gone(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
     )
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 const WRONG_ANSWER: LinkError = LinkError::Malformed("the emulator answered something else");

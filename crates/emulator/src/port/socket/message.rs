@@ -27,6 +27,7 @@ pub(super) enum Request {
     Plug(Power),
     Replug,
     Show,
+    Atr,
 }
 
 /// What the server answers.
@@ -36,6 +37,7 @@ pub(super) enum Reply {
     Report(Report),
     Response(Vec<u8>),
     Card(CardTransport),
+    Atr(Vec<u8>),
     Press(Press),
     /// JSON.
     Snapshot(Vec<u8>),
@@ -100,6 +102,7 @@ impl Request {
             Self::Plug(power) => bytes.extend_from_slice(&[10, power_code(*power)]),
             Self::Replug => bytes.push(11),
             Self::Show => bytes.push(12),
+            Self::Atr => bytes.push(13),
         }
         bytes
     }
@@ -121,6 +124,7 @@ impl Request {
             [10, power] => power_of(*power).map(Self::Plug),
             [11] => Ok(Self::Replug),
             [12] => Ok(Self::Show),
+            [13] => Ok(Self::Atr),
             _ => Err(BadMessage),
         }
     }
@@ -166,6 +170,10 @@ impl Reply {
                 bytes.extend_from_slice(what.as_bytes());
             }
             Self::Refused(refusal) => bytes.extend_from_slice(&[9, refusal_code(*refusal)]),
+            Self::Atr(atr) => {
+                bytes.push(10);
+                bytes.extend_from_slice(atr);
+            }
         }
         bytes
     }
@@ -182,6 +190,7 @@ impl Reply {
             [7] => Ok(Self::Removed),
             [8, what @ ..] => Ok(Self::Unavailable(String::from_utf8_lossy(what).into_owned())),
             [9, code] => refusal_of(*code).map(Self::Refused),
+            [10, atr @ ..] => Ok(Self::Atr(atr.to_vec())),
             _ => Err(BadMessage),
         }
     }
@@ -312,6 +321,7 @@ mod tests {
             Request::Plug(Power::Nfc),
             Request::Replug,
             Request::Show,
+            Request::Atr,
         ];
         for request in requests {
             assert!(Request::parse(&request.encode()) == Ok(request.clone()));
@@ -333,6 +343,7 @@ mod tests {
             Reply::Response(vec![0x90, 0]),
             Reply::Card(CardTransport::Nfc),
             Reply::Card(CardTransport::Usb),
+            Reply::Atr(vec![0x3B, 0]),
             Reply::Snapshot(b"{}".to_vec()),
             Reply::Removed,
             Reply::Unavailable("the card".to_owned()),

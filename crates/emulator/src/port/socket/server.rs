@@ -237,6 +237,7 @@ impl<'a> Connection<'a> {
                 self.card.as_mut().ok_or(NOT_OPEN)?.reset()?;
                 Ok(Reply::Done)
             }
+            Request::Atr => Ok(Reply::Atr(self.card.as_ref().ok_or(NOT_OPEN)?.atr()?)),
             Request::Press(slot) => self.key.press(*slot).map(Reply::Press).map_err(|_| NOT_STORED),
             Request::Hold(duration) => self.key.hold(*duration).map(Reply::Press).map_err(|_| NOT_STORED),
             Request::Touch => {
