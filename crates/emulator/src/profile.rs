@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use tapkey_protocol::management::{Capabilities, FormFactor, FormFactorByte};
+use tapkey_protocol::oath::{Algorithm, codec::Strictness};
 use tapkey_protocol::version::Version;
 use thiserror::Error;
 
@@ -159,6 +160,31 @@ impl Profile {
     /// Writing device information.
     pub(crate) fn has_device_config(&self) -> bool {
         self.version >= Version::new(5, 0, 0)
+    }
+
+    /// How many OATH credentials there is room for.
+    pub(crate) fn oath_capacity(&self) -> usize {
+        if self.version >= Version::new(5, 7, 0) { 64 } else { 32 }
+    }
+
+    /// What the OATH application puts up with.
+    pub(crate) fn oath_strictness(&self) -> Strictness {
+        if self.version >= Version::new(5, 7, 0) { Strictness::Strict } else { Strictness::Lenient }
+    }
+
+    /// Renaming OATH credentials.
+    pub(crate) fn has_oath_rename(&self) -> bool {
+        self.version >= Version::new(5, 3, 1)
+    }
+
+    /// OATH credentials that need a touch.
+    pub(crate) fn has_oath_touch(&self) -> bool {
+        self.version >= Version::new(4, 2, 6)
+    }
+
+    /// SHA-512 came later than the others.
+    pub(crate) fn has_oath_algorithm(&self, algorithm: Algorithm) -> bool {
+        algorithm != Algorithm::Sha512 || self.version >= Version::new(4, 3, 1)
     }
 
     /// Restricting NFC until the next power-up over USB.

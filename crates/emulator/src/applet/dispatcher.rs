@@ -14,6 +14,7 @@ pub(crate) struct Dispatcher {
     selected: Option<usize>,
     chain: Reassembler,
     pending: Pending,
+    waiting: Option<(Command, usize)>,
 }
 
 impl Dispatcher {
@@ -22,11 +23,13 @@ impl Dispatcher {
             applets: vec![
                 Box::new(super::otp::OtpApplet),
                 Box::new(super::management::ManagementApplet),
+                Box::new(super::oath::OathApplet::default()),
                 Box::new(super::ndef::NdefApplet::default()),
             ],
             selected: None,
             chain: Reassembler::new(max_apdu),
             pending: Pending::new(),
+            waiting: None,
         }
     }
 
@@ -35,27 +38,67 @@ impl Dispatcher {
         self.leave();
         self.chain.reset();
         self.pending.clear();
+        self.waiting = None;
     }
 
-    pub(crate) fn transmit(&mut self, device: &mut Device, bytes: &[u8]) -> Response {
+    /// The response to a command, or `None` when it needs a touch; see [`Dispatcher::resume`].
+    pub(crate) fn transmit(&mut self, device: &mut Device, bytes: &[u8]) -> Option<Response> {
+        self.waiting = None;
         let Ok(command) = Command::parse(bytes) else {
-            return StatusWord::WRONG_LENGTH.into();
+            return Some(StatusWord::WRONG_LENGTH.into());
         };
         let limit = answer_limit(&command);
-        if command.ins == ins::GET_RESPONSE {
-            return self
-                .pending
-                .next_piece(limit)
-                .unwrap_or_else(|| StatusWord::CONDITIONS_NOT_SATISFIED.into());
+        if command.ins == self.continuation() {
+            return Some(self.pending.next_piece(limit).unwrap_or_else(|| nothing_waits(&command)));
         }
         self.pending.clear();
         let response = match self.chain.push(command) {
             Assembled::More(status) | Assembled::Refused(status) => status.into(),
-            Assembled::Complete(command) if command.cla != 0 => StatusWord::CLA_NOT_SUPPORTED.into(),
+            Assembled::Complete(command) if !self.takes_class(&command) => {
+                StatusWord::CLA_NOT_SUPPORTED.into()
+            }
             Assembled::Complete(command) if is_select_by_name(&command) => self.select(device, &command),
-            Assembled::Complete(command) => self.call(device, &command),
+            Assembled::Complete(command) => {
+                let response = self.call(device, &command);
+                if device.wants_touch() {
+                    device.forget_touch();
+                    self.waiting = Some((command, limit));
+                    return None;
+                }
+                response
+            }
         };
-        self.pending.begin(response, limit)
+        Some(self.pending.begin(response, limit))
+    }
+
+    /// Ends the wait of a command for a touch. Without the touch it is refused. `None` when no
+    /// command waits.
+    pub(crate) fn resume(&mut self, device: &mut Device, touched: bool) -> Option<Response> {
+        let (command, limit) = self.waiting.take()?;
+        let response = if touched {
+            device.give_touch();
+            let response = self.call(device, &command);
+            device.forget_touch();
+            response
+        } else {
+            StatusWord::SECURITY_STATUS_NOT_SATISFIED.into()
+        };
+        Some(self.pending.begin(response, limit))
+    }
+
+    fn selected(&self) -> Option<&dyn Applet> {
+        self.selected.and_then(|index| self.applets.get(index)).map(|applet| &**applet)
+    }
+
+    fn continuation(&self) -> u8 {
+        self.selected().map_or(ins::GET_RESPONSE, Applet::continuation)
+    }
+
+    fn takes_class(&self, command: &Command) -> bool {
+        if is_select_by_name(command) {
+            return command.cla == 0;
+        }
+        self.selected().map_or(command.cla == 0, |applet| applet.takes_class(command.cla))
     }
 
     fn select(&mut self, device: &mut Device, command: &Command) -> Response {
@@ -108,6 +151,15 @@ const MAX_ANSWER: u32 = 3060;
 fn answer_limit(command: &Command) -> usize {
     let limit = command.le.unwrap_or(256).min(MAX_ANSWER);
     usize::try_from(limit).unwrap_or(256)
+}
+
+/// The rest of an answer was asked for, and there is none.
+fn nothing_waits(command: &Command) -> Response {
+    if command.ins == ins::GET_RESPONSE {
+        return StatusWord::CONDITIONS_NOT_SATISFIED.into();
+    }
+    // An instruction that exists only while something waits.
+    StatusWord::INS_NOT_SUPPORTED.into()
 }
 
 fn is_select_by_name(command: &Command) -> bool {

@@ -6,9 +6,10 @@
 mod dispatcher;
 pub(crate) mod management;
 mod ndef;
+mod oath;
 pub(crate) mod otp;
 
-use tapkey_protocol::apdu::{Command, Response, StatusWord};
+use tapkey_protocol::apdu::{Command, Response, StatusWord, ins};
 
 use crate::key::Device;
 
@@ -23,13 +24,25 @@ pub(crate) trait Applet: Send {
     /// a quirk of the firmware.
     fn is_available(&self, device: &Device) -> bool;
 
+    /// Whether it takes commands of this class, chaining bit aside.
+    fn takes_class(&self, class: u8) -> bool {
+        class == 0
+    }
+
+    /// The instruction that fetches the rest of its long answers.
+    fn continuation(&self) -> u8 {
+        ins::GET_RESPONSE
+    }
+
     /// It is selected, perhaps again.
     fn select(&mut self, device: &mut Device) -> Response;
 
     /// Another application was selected, or the card was reset.
     fn deselect(&mut self);
 
-    /// A complete command, chains put together.
+    /// A complete command, chains put together. What needs a touch asks for it with
+    /// [`Device::need_touch`] before it changes anything: when the touch has come, the command is
+    /// called again.
     ///
     /// # Errors
     /// The status word of a refusal.

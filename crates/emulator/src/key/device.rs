@@ -22,6 +22,19 @@ pub(crate) struct Device {
     power: Power,
     session: Session,
     reboot_requested: bool,
+    touch: CardTouch,
+}
+
+/// The touch that a command over the smart card asks for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum CardTouch {
+    /// None was asked for.
+    #[default]
+    No,
+    /// The command waits for it.
+    Wanted,
+    /// It has come, for one command.
+    Given,
 }
 
 /// What is forgotten without power.
@@ -74,6 +87,7 @@ impl Device {
             power: Power::Off,
             session: Session::default(),
             reboot_requested: false,
+            touch: CardTouch::No,
         }
     }
 
@@ -127,6 +141,7 @@ impl Device {
     pub(crate) fn set_power(&mut self, power: Power) {
         self.power = power;
         self.reboot_requested = false;
+        self.touch = CardTouch::No;
         self.session = Session::default();
         if power == Power::Off {
             return;
@@ -196,6 +211,40 @@ impl Device {
         let mut bytes = [0; 2];
         self.random.fill(&mut bytes);
         u16::from_le_bytes(bytes)
+    }
+
+    /// Random bytes for a challenge or a salt.
+    pub(crate) fn draw<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+
+    /// Asks for a touch on behalf of a command over the smart card. Over NFC, holding the key
+    /// against the reader is the touch.
+    ///
+    /// # Errors
+    /// The refusal that the host gets when no touch comes. When one comes, the command is called
+    /// again.
+    pub(crate) fn need_touch(&mut self) -> Result<(), StatusWord> {
+        if self.power == Power::Nfc || self.touch == CardTouch::Given {
+            return Ok(());
+        }
+        self.touch = CardTouch::Wanted;
+        Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED)
+    }
+
+    /// Whether the command called last asked for a touch.
+    pub(crate) fn wants_touch(&self) -> bool {
+        self.touch == CardTouch::Wanted
+    }
+
+    pub(crate) const fn give_touch(&mut self) {
+        self.touch = CardTouch::Given;
+    }
+
+    pub(crate) const fn forget_touch(&mut self) {
+        self.touch = CardTouch::No;
     }
 
     /// A restart is due once the host has read the answer.

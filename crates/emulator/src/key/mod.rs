@@ -9,6 +9,7 @@ mod touch;
 
 use std::fmt;
 
+use tapkey_protocol::apdu::{Response, StatusWord};
 use tapkey_protocol::hid::{DeviceSide, Event};
 use tapkey_protocol::link::Report;
 use tapkey_protocol::management::{DeviceInfo, Interfaces};
@@ -29,7 +30,7 @@ use crate::clock::Milliseconds;
 use crate::profile::Profile;
 use crate::state::StateError;
 use crate::touch::TouchPolicy;
-use touch::Waiting;
+use touch::{Purpose, Waiting};
 
 /// A YubiKey made of software.
 ///
@@ -53,6 +54,7 @@ pub struct VirtualKey {
     card: Dispatcher,
     touch: TouchPolicy,
     waiting: Option<Waiting>,
+    card_answer: Option<Vec<u8>>,
     generation: u64,
     log: Option<Log>,
 }
@@ -93,7 +95,16 @@ impl VirtualKey {
 
     pub(crate) fn from_parts(device: Device, touch: TouchPolicy, log: Option<Log>) -> Self {
         let card = Dispatcher::new(device.profile().max_apdu());
-        Self { device, hid: DeviceSide::new(), card, touch, waiting: None, generation: 0, log }
+        Self {
+            device,
+            hid: DeviceSide::new(),
+            card,
+            touch,
+            waiting: None,
+            card_answer: None,
+            generation: 0,
+            log,
+        }
     }
 
     /// Plugs the key in, holds it against a reader, or takes it away. The same power again changes
@@ -132,6 +143,10 @@ impl VirtualKey {
     /// Resets the smart card, as a reader does between users: nothing is selected any more. The
     /// key keeps its power, so no counter moves.
     pub fn card_reset(&mut self) {
+        if self.is_card_waiting() {
+            self.waiting = None;
+            self.answer_card(&StatusWord::UNKNOWN.into());
+        }
         self.card.reset();
         self.log_card_reset();
     }
@@ -142,7 +157,7 @@ impl VirtualKey {
             return;
         }
         let event = self.hid.write_report(report);
-        if self.waiting.is_some() && !self.hid.is_awaiting_touch() {
+        if self.is_report_waiting() && !self.hid.is_awaiting_touch() {
             self.waiting = None;
             self.log_event("the host gives the challenge up");
         }
@@ -166,17 +181,48 @@ impl VirtualKey {
 
     /// Carries out a command APDU and gives the response, status word included. It is empty when
     /// there is no card: without power, or with the smart-card interface switched off.
+    ///
+    /// No time passes meanwhile. A command that needs a touch gets it when the [`TouchPolicy`] says
+    /// that one will come in time, and is refused otherwise; ports that can wait use
+    /// [`submit`](Self::submit).
     pub fn apdu(&mut self, command: &[u8]) -> Vec<u8> {
+        if let Some(response) = self.submit(command) {
+            return response;
+        }
+        self.decide_card_wait();
+        self.card_answer.take().unwrap_or_default()
+    }
+
+    /// Takes a command APDU, and gives the response at once unless the command needs a touch. Then
+    /// it is `None`, the key waits and blinks, and [`response`](Self::response) has it later. A
+    /// new command ends the wait of the one before.
+    pub fn submit(&mut self, command: &[u8]) -> Option<Vec<u8>> {
         if !self.has_card() {
-            return Vec::new();
+            return Some(Vec::new());
         }
+        if self.is_card_waiting() {
+            self.waiting = None;
+            self.log_event("the host gives the command up");
+        }
+        self.card_answer = None;
         self.log_command(command);
-        let response = self.card.transmit(&mut self.device, command).encode();
-        self.log_response(&response);
-        if self.device.reboot_requested() {
-            self.reboot();
+        match self.card.transmit(&mut self.device, command) {
+            Some(response) => self.answer_card(&response),
+            // One finger cannot serve two waits.
+            None if self.is_waiting() => self.resume_card(false),
+            None => self.wait_for_touch(Purpose::Command),
         }
-        response
+        self.card_answer.take()
+    }
+
+    /// The response to a command that waited for a touch, or `None` while it waits on. Tell the
+    /// time with [`tick`](Self::tick) before asking.
+    pub fn response(&mut self) -> Option<Vec<u8>> {
+        if self.is_card_waiting() {
+            return None;
+        }
+        // Without a wait and without an answer somebody else has spoken to the card meanwhile.
+        Some(self.card_answer.take().unwrap_or_else(|| StatusWord::UNKNOWN.to_bytes().to_vec()))
     }
 
     /// The answer to reset of the smart card, or `None` when there is no card.
@@ -252,7 +298,9 @@ impl VirtualKey {
             }
             Err(_) => self.refuse(),
             Ok(Outcome::Data(data)) => self.respond(data.expose()),
-            Ok(Outcome::Touch(challenge)) => self.wait_for_touch(challenge),
+            // One finger cannot serve two waits.
+            Ok(Outcome::Touch(_)) if self.is_waiting() => self.refuse(),
+            Ok(Outcome::Touch(challenge)) => self.wait_for_touch(Purpose::Report(challenge)),
         }
     }
 
@@ -260,6 +308,22 @@ impl VirtualKey {
         self.log_report_answer(data);
         // What the key answers always fits.
         self.hid.respond(data).unwrap_or_default();
+    }
+
+    fn answer_card(&mut self, response: &Response) {
+        let response = response.encode();
+        self.log_response(&response);
+        self.card_answer = Some(response);
+        if self.device.reboot_requested() {
+            self.reboot();
+        }
+    }
+
+    /// Ends the wait of a command.
+    fn resume_card(&mut self, touched: bool) {
+        if let Some(response) = self.card.resume(&mut self.device, touched) {
+            self.answer_card(&response);
+        }
     }
 
     fn refuse(&mut self) {

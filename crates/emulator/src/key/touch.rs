@@ -7,12 +7,21 @@ use crate::applet::otp::{self, Challenge};
 use crate::clock::Milliseconds;
 use crate::touch::TouchPolicy;
 
-/// A challenge that waits for a touch.
+/// A wait for a touch.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    challenge: Challenge,
+    purpose: Purpose,
     until: Milliseconds,
     touch_at: Option<Milliseconds>,
+}
+
+/// What waits for the touch.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// A challenge over reports.
+    Report(Challenge),
+    /// A command over the smart card, which the dispatcher keeps.
+    Command,
 }
 
 /// Why a touch did nothing.
@@ -39,7 +48,7 @@ pub enum Led {
 }
 
 impl VirtualKey {
-    /// Touches the key while a challenge waits for it.
+    /// Touches the key while a challenge or a command waits for it.
     ///
     /// # Errors
     /// [`TouchError`] when nothing waits, or when nobody is there to touch.
@@ -76,14 +85,14 @@ impl VirtualKey {
         self.waiting.as_ref().map(|waiting| waiting.until - self.device.now())
     }
 
-    pub(super) fn wait_for_touch(&mut self, challenge: Challenge) {
+    pub(super) fn wait_for_touch(&mut self, purpose: Purpose) {
         let now = self.device.now();
         let seconds = match self.device.state().settings.challenge_timeout {
             0 => DEFAULT_TIMEOUT_SECONDS,
             seconds => seconds,
         };
         let until = now + Milliseconds::from_seconds(u64::from(seconds));
-        self.waiting = Some(Waiting { challenge, until, touch_at: self.touch.begin(now) });
+        self.waiting = Some(Waiting { purpose, until, touch_at: self.touch.begin(now) });
         self.go_on_waiting();
     }
 
@@ -91,26 +100,53 @@ impl VirtualKey {
         let now = self.device.now();
         let Some(waiting) = &self.waiting else { return };
         let (until, touch_at) = (waiting.until, waiting.touch_at);
+        let over_reports = matches!(waiting.purpose, Purpose::Report(_));
         if touch_at.is_some_and(|at| at <= now && at < until) {
             self.touched();
         } else if until <= now {
             self.waiting = None;
-            self.hid.finish();
             self.log_outcome("nobody touched in time");
-        } else {
+            if over_reports {
+                self.hid.finish();
+            } else {
+                self.resume_card(false);
+            }
+        } else if over_reports {
             let seconds = (until - now).0.div_ceil(1000);
             self.hid.await_touch(u8::try_from(seconds).unwrap_or(u8::MAX));
         }
     }
 
-    /// A finger came down while a challenge waits.
+    /// Ends a command's wait at once: with the touch if one would come in time.
+    pub(super) fn decide_card_wait(&mut self) {
+        let comes = |waiting: &Waiting| waiting.touch_at.is_some_and(|at| at < waiting.until);
+        if self.waiting.as_ref().is_some_and(comes) {
+            self.touched();
+        } else if self.waiting.take().is_some() {
+            self.log_outcome("nobody touched in time");
+            self.resume_card(false);
+        }
+    }
+
+    /// A finger came down while something waits.
     pub(super) fn touched(&mut self) {
         let Some(waiting) = self.waiting.take() else { return };
         self.log_event("touched");
-        match otp::answer(&mut self.device, &waiting.challenge) {
+        let Purpose::Report(challenge) = &waiting.purpose else { return self.resume_card(true) };
+        match otp::answer(&mut self.device, challenge) {
             Ok(answer) => self.respond(answer.expose()),
             Err(_) => self.refuse(),
         }
+    }
+
+    /// A challenge over reports waits.
+    pub(super) fn is_report_waiting(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| matches!(waiting.purpose, Purpose::Report(_)))
+    }
+
+    /// A command over the smart card waits.
+    pub(super) fn is_card_waiting(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| matches!(waiting.purpose, Purpose::Command))
     }
 
     pub(super) const fn is_waiting(&self) -> bool {

@@ -15,7 +15,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tapkey_protocol::link::{CardLink, CardTransport, LinkError, OtpLink, Report};
 use tapkey_protocol::slot::Slot;
@@ -35,6 +36,9 @@ pub struct PluggedKey {
 #[derive(Debug)]
 struct Shared {
     key: Mutex<VirtualKey>,
+    /// Held for the length of a command over the smart card, which may wait for a touch: a reader
+    /// has one command under way at a time.
+    card: Mutex<()>,
     clock: Clock,
 }
 
@@ -42,6 +46,19 @@ struct Shared {
 enum Clock {
     System(Instant),
     Manual(ManualClock),
+}
+
+impl Clock {
+    /// Lets a little time pass while a command waits for a touch.
+    fn wait(&self) {
+        match self {
+            Self::System(_) => thread::sleep(Duration::from_millis(5)),
+            Self::Manual(clock) => {
+                clock.advance(Milliseconds(50));
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
 }
 
 /// A clock that stands still until it is moved. Clones are the same clock.
@@ -90,7 +107,7 @@ impl PluggedKey {
         if key.powered() == Power::Off {
             key.power(Power::Usb)?;
         }
-        Ok(Self { shared: Arc::new(Shared { key: Mutex::new(key), clock }) })
+        Ok(Self { shared: Arc::new(Shared { key: Mutex::new(key), card: Mutex::new(()), clock }) })
     }
 
     /// Opens the OTP interface.
@@ -253,8 +270,18 @@ impl CardPort {
 }
 
 impl CardLink for CardPort {
+    /// Waits as long as the key does when the command needs a touch, which another thread may give
+    /// it. A [`ManualClock`] is moved on meanwhile, or the wait would never end.
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, LinkError> {
-        Ok(self.key.still_there(self.generation)?.apdu(command))
+        let _turn = self.key.shared.card.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut response = self.key.still_there(self.generation)?.submit(command);
+        loop {
+            if let Some(response) = response {
+                return Ok(response);
+            }
+            self.key.shared.clock.wait();
+            response = self.key.still_there(self.generation)?.response();
+        }
     }
 
     fn transport(&self) -> CardTransport {

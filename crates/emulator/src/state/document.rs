@@ -10,6 +10,7 @@ use tapkey_protocol::otp::UseCounter;
 use tapkey_protocol::secret::{Secret, SecretBytes};
 use tapkey_protocol::slot::{Ndef, NdefType, ScanMap, Slot, SlotRecord};
 
+use super::oath::{OathDocument, OathState};
 use super::slot::SlotState;
 use super::{StateError, hex};
 use crate::key::EMULATED_SERIALS;
@@ -24,6 +25,7 @@ pub(crate) struct KeyState {
     pub(crate) scan_map: ScanMap,
     pub(crate) tag: Tag,
     pub(crate) settings: Settings,
+    pub(crate) oath: OathState,
 }
 
 /// What the NFC tag says, and for which slot.
@@ -65,6 +67,7 @@ impl KeyState {
                 lock_code: None,
                 nfc_restricted: false,
             },
+            oath: OathState::default(),
         }
     }
 
@@ -101,7 +104,7 @@ pub(crate) fn parse(document: &[u8], location: &str) -> Result<KeyState, StateEr
 /// [`StateError::Serialize`], which does not happen with what a key can hold.
 pub(crate) fn write(state: &KeyState) -> Result<SecretBytes, StateError> {
     // Room for all of it at once: growing would leave copies of secrets behind in memory.
-    let mut document = Vec::with_capacity(8192);
+    let mut document = Vec::with_capacity(8192 + state.oath.credentials.len() * 1024);
     serde_json::to_writer_pretty(&mut document, &Document::from(state)).map_err(StateError::Serialize)?;
     document.push(b'\n');
     Ok(SecretBytes::new(document))
@@ -127,6 +130,9 @@ struct Document {
     scan_map: [u8; ScanMap::SIZE],
     ndef: TagDocument,
     settings: SettingsDocument,
+    /// Missing in documents of keys whose OATH application was never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    oath: Option<OathDocument>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -270,6 +276,7 @@ impl From<&KeyState> for Document {
                 lock_code: settings.lock_code.clone().map(LockCodeDocument),
                 nfc_restricted: settings.nfc_restricted,
             },
+            oath: OathDocument::of(&key.oath),
         }
     }
 }
@@ -321,6 +328,7 @@ impl From<Document> for KeyState {
                 lock_code: settings.lock_code.map(|code| code.0),
                 nfc_restricted: settings.nfc_restricted,
             },
+            oath: document.oath.map(OathState::from).unwrap_or_default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serializer};
+use tapkey_protocol::secret::SecretBytes;
 use zeroize::Zeroizing;
 
 pub(super) fn serialize<S: Serializer, const N: usize>(
@@ -16,6 +17,31 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
     deserializer: D,
 ) -> Result<[u8; N], D::Error> {
     deserializer.deserialize_str(HexVisitor)
+}
+
+/// Bytes of any number.
+pub(super) fn write_bytes<S: Serializer>(bytes: &SecretBytes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&Zeroizing::new(HEXLOWER_PERMISSIVE.encode(bytes.expose())))
+}
+
+pub(super) fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretBytes, D::Error> {
+    deserializer.deserialize_str(BytesVisitor)
+}
+
+struct BytesVisitor;
+
+impl Visitor<'_> for BytesVisitor {
+    type Value = SecretBytes;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("hexadecimal digits")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        // The decoder's own error would name a digit that stood there.
+        let decoded = HEXLOWER_PERMISSIVE.decode(text.as_bytes());
+        decoded.map(SecretBytes::new).map_err(|_| E::custom("hexadecimal digits were expected"))
+    }
 }
 
 struct HexVisitor<const N: usize>;

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod hex;
 mod memory;
+mod oath;
 mod slot;
 
 use tapkey_protocol::secret::SecretBytes;
@@ -17,6 +18,7 @@ pub(crate) use document::{KeyState, Settings, Tag, parse, write};
 pub use error::StateError;
 pub use file::FileStore;
 pub use memory::MemoryStore;
+pub(crate) use oath::{OathCode, OathCredential, OathState};
 pub(crate) use slot::SlotState;
 
 /// Keeps the document of one key.
