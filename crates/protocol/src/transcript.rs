@@ -5,6 +5,8 @@
 //! bytes is a choice that the caller makes with [`Secrets::Show`] and must warn about.
 
 mod names;
+#[cfg(feature = "recording")]
+pub mod recording;
 
 use std::fmt;
 
