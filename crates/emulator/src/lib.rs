@@ -28,8 +28,9 @@
 //! | [`port`] | how programs reach it: in the same process, or over a Unix socket |
 //!
 //! What is there: the OTP application with both slots and all their kinds, over HID reports and
-//! over the card, the management application, and the NFC tag. Other applications answer as on a
-//! card that does not have them.
+//! over the card, the management application, the OATH application with its password, touch and
+//! limits per firmware, and the NFC tag. Other applications answer as on a card that does not have
+//! them.
 //!
 //! # What it is not
 //!

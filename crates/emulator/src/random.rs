@@ -2,16 +2,17 @@
 
 /// Random bytes for a key.
 ///
-/// A key draws the start of its clock and two bytes per one-time password from here. Neither is a
-/// secret: what makes two passwords differ is their counters. So a seeded source is as good as any
-/// for tests, and makes them repeatable.
+/// A key draws the start of its clock and two bytes per one-time password from here, and the salt
+/// and the challenges of the OATH application. None of it is a secret: what makes two passwords
+/// differ is their counters, and a salt and a challenge only have to be new. So a seeded source is
+/// as good as any for tests, and makes them repeatable.
 pub trait RandomSource: Send {
     /// Fills the buffer.
     fn fill(&mut self, bytes: &mut [u8]);
 }
 
 /// The operating system's random numbers. Should they fail, the bytes stay zero, which costs
-/// nothing but noise (see [`RandomSource`]).
+/// noise, and lets somebody who listens prove an OATH password again (see [`RandomSource`]).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsRandom;
 
