@@ -13,6 +13,18 @@ demo *arguments:
 test *filters:
     scripts/test {{filters}}
 
+# Boot Debian's kernel in a virtual machine and test what needs one.
+lab *filters:
+    scripts/lab {{filters}}
+
+# The same, with what takes minutes.
+lab-full *filters:
+    scripts/lab full {{filters}}
+
+# A shell in that machine; Ctrl-D leaves.
+lab-shell *arguments:
+    scripts/lab shell {{arguments}}
+
 # Format, lints with warnings denied, documentation, tests.
 check:
     scripts/check

@@ -1,6 +1,7 @@
 //! Helpers for the journeys.
 
 pub mod credential;
+pub mod lab;
 pub mod namespace;
 pub mod parts;
 pub mod server;
