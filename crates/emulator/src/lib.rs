@@ -24,6 +24,7 @@
 //! | [`Profile`] | which model and firmware it imitates |
 //! | [`StateStore`] | where it remembers slots and counters: [`MemoryStore`], [`FileStore`] |
 //! | [`TouchPolicy`] | who touches it when it waits |
+//! | [`faults`] | what goes wrong on purpose: lost reports, wrong checksums, power cuts … |
 //! | [`Recorder`] | writes down what goes in and out, secrets left out |
 //! | [`port`] | how programs reach it: in the same process, or over a Unix socket |
 //!
@@ -40,17 +41,20 @@
 
 mod applet;
 mod clock;
+pub mod faults;
 mod key;
 pub mod port;
 mod profile;
 mod random;
 mod state;
 mod touch;
+pub mod usb;
 
 pub use clock::Milliseconds;
+pub use faults::{Fault, Faults, PlannedFault, PowerCut};
 pub use key::{
-    Builder, EMULATED_SERIALS, Led, Power, PowerError, Press, Recorder, Silence, SlotSnapshot, Snapshot,
-    TouchError, Typed, UsbIdentity, VirtualKey,
+    Builder, Counter, EMULATED_SERIALS, HostError, Led, Power, PowerError, Press, Recorder, Silence,
+    SlotSnapshot, Snapshot, TouchError, Transmitted, TurnError, Typed, UsbIdentity, VirtualKey,
 };
 pub use profile::{Profile, UnknownProfile};
 pub use random::{OsRandom, RandomSource, SeededRandom};

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use tapkey_protocol::transcript::Secrets;
 
 use super::{Device, Log, Recorder, VirtualKey};
+use crate::faults::{Faults, FaultyStore};
 use crate::profile::Profile;
 use crate::random::{OsRandom, RandomSource};
 use crate::state::{self, KeyState, MemoryStore, StateError, StateStore};
@@ -24,6 +25,7 @@ pub struct Builder {
     random: Box<dyn RandomSource>,
     touch: TouchPolicy,
     log: Option<Log>,
+    faults: Faults,
 }
 
 impl Builder {
@@ -72,6 +74,13 @@ impl Builder {
         self
     }
 
+    /// What is to go wrong; see [`faults`](crate::faults). Keep a clone to change the plan later.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
     /// Wakes the stored key, or makes a new one with empty slots and stores it. It has no power
     /// yet; see [`VirtualKey::power`].
     ///
@@ -82,6 +91,7 @@ impl Builder {
         if let Some(serial) = self.serial.filter(|serial| !EMULATED_SERIALS.contains(serial)) {
             return Err(StateError::ForeignSerial { serial });
         }
+        self.faults.restore_power();
         let location = self.store.location();
         let stored = match self.store.load()? {
             Some(document) => Some(state::parse(document.expose(), &location)?),
@@ -92,11 +102,12 @@ impl Builder {
             Some(key) => self.check(key, location)?,
             None => KeyState::new(self.profile.unwrap_or_default(), self.new_serial()),
         };
-        let mut device = Device::new(key, self.store, self.random);
+        let store = Box::new(FaultyStore::new(self.store, self.faults.clone()));
+        let mut device = Device::new(key, store, self.random);
         if fresh {
             device.save()?;
         }
-        Ok(VirtualKey::from_parts(device, self.touch, self.log))
+        Ok(VirtualKey::from_parts(device, self.touch, self.log, self.faults))
     }
 
     fn check(&self, key: KeyState, location: String) -> Result<KeyState, StateError> {
@@ -131,6 +142,7 @@ impl Default for Builder {
             random: Box::new(OsRandom),
             touch: TouchPolicy::default(),
             log: None,
+            faults: Faults::new(),
         }
     }
 }

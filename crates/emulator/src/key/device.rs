@@ -168,6 +168,14 @@ impl Device {
         Ok(())
     }
 
+    /// Reads what was stored last, after power was cut in the middle of something.
+    pub(crate) fn reload(&mut self) -> Result<(), StateError> {
+        if let Some(document) = self.store.load()? {
+            self.state = state::parse(document.expose(), &self.store.location())?;
+        }
+        Ok(())
+    }
+
     /// Stores what the key remembers as it is, for a key that was just made.
     pub(crate) fn save(&mut self) -> Result<(), StateError> {
         self.change(|_| {})

@@ -1,11 +1,14 @@
 //! The key itself: reports and commands in, answers and key strokes out.
 
+mod adjust;
 mod builder;
 mod device;
+mod host;
 mod press;
 mod recorder;
 mod snapshot;
 mod touch;
+mod usb;
 
 use std::fmt;
 
@@ -16,8 +19,10 @@ use tapkey_protocol::management::{DeviceInfo, Interfaces};
 use tapkey_protocol::slot::Slot;
 use thiserror::Error;
 
+pub use adjust::{Counter, TurnError};
 pub use builder::{Builder, EMULATED_SERIALS};
 pub(crate) use device::Device;
+pub use host::{HostError, Transmitted};
 pub use press::{Press, Silence, Typed};
 pub(crate) use recorder::Log;
 pub use recorder::Recorder;
@@ -27,6 +32,7 @@ pub use touch::{Led, TouchError};
 use crate::applet::otp::{self, Outcome, Request, Via};
 use crate::applet::{Dispatcher, management};
 use crate::clock::Milliseconds;
+use crate::faults::Faults;
 use crate::profile::Profile;
 use crate::state::StateError;
 use crate::touch::TouchPolicy;
@@ -57,6 +63,9 @@ pub struct VirtualKey {
     card_answer: Option<Vec<u8>>,
     generation: u64,
     log: Option<Log>,
+    faults: Faults,
+    after_command: host::AfterCommand,
+    suspended: bool,
 }
 
 /// Where a key gets its power from, and with it which of its interfaces work.
@@ -93,7 +102,7 @@ impl VirtualKey {
         Builder::default()
     }
 
-    pub(crate) fn from_parts(device: Device, touch: TouchPolicy, log: Option<Log>) -> Self {
+    pub(crate) fn from_parts(device: Device, touch: TouchPolicy, log: Option<Log>, faults: Faults) -> Self {
         let card = Dispatcher::new(device.profile().max_apdu());
         Self {
             device,
@@ -104,6 +113,9 @@ impl VirtualKey {
             card_answer: None,
             generation: 0,
             log,
+            faults,
+            after_command: host::AfterCommand::default(),
+            suspended: false,
         }
     }
 
@@ -117,6 +129,10 @@ impl VirtualKey {
             return Ok(());
         }
         self.lose_power();
+        if power != Power::Off && self.faults.restore_power() {
+            // What it knew is gone; what was stored counts.
+            self.device.reload().map_err(|_| PowerError::Storage)?;
+        }
         match power {
             Power::Off => return Ok(()),
             Power::Usb => self.end_nfc_restriction()?,
@@ -164,6 +180,7 @@ impl VirtualKey {
         if let Event::Frame { command, payload } = event {
             self.run(command, &payload);
         }
+        self.notice_power_cut();
     }
 
     /// Gives a feature report of the OTP interface. Without that interface it is all zeros.
@@ -212,6 +229,11 @@ impl VirtualKey {
             None if self.is_waiting() => self.resume_card(false),
             None => self.wait_for_touch(Purpose::Command),
         }
+        self.notice_power_cut();
+        if self.powered() == Power::Off {
+            self.card_answer = None;
+            return Some(Vec::new());
+        }
         self.card_answer.take()
     }
 
@@ -241,6 +263,7 @@ impl VirtualKey {
         self.device.set_now(now);
         if self.waiting.is_some() {
             self.go_on_waiting();
+            self.notice_power_cut();
         }
     }
 
@@ -335,6 +358,8 @@ impl VirtualKey {
         self.hid.clear();
         self.card.reset();
         self.waiting = None;
+        self.after_command = host::AfterCommand::default();
+        self.suspended = false;
         if self.device.power() != Power::Off {
             self.generation += 1;
             self.log_card_reset();

@@ -38,6 +38,8 @@ pub enum Silence {
     /// The slot's counter is at its end. Anything typed now would repeat a password; program the
     /// slot anew.
     CounterExhausted,
+    /// The USB host has put the bus to sleep.
+    Suspended,
     /// The key was held for too short or too long, or for a time between the two slots.
     Undecided,
 }
@@ -101,6 +103,7 @@ impl fmt::Display for Silence {
             Self::Dormant => "the slot is dormant until an update wakes it",
             Self::ChallengeResponse => "the slot answers challenges and types nothing",
             Self::CounterExhausted => "the slot's counter is at its end; program the slot anew",
+            Self::Suspended => "the USB host has suspended the key; resume it",
             Self::Undecided => "the press was too short, too long, or between the times of the two slots",
         })
     }
@@ -113,7 +116,9 @@ impl VirtualKey {
     /// # Errors
     /// [`StateError`] when a counter that has to move could not be stored; nothing was typed then.
     pub fn press(&mut self, slot: Slot) -> Result<Press, StateError> {
-        let press = self.pressed(slot)?;
+        let press = self.pressed(slot);
+        self.notice_power_cut();
+        let press = press?;
         self.log_press(&press);
         Ok(press)
     }
@@ -138,6 +143,9 @@ impl VirtualKey {
     fn pressed(&mut self, slot: Slot) -> Result<Press, StateError> {
         if self.powered() == Power::Off {
             return Ok(Press::Nothing(Silence::NoPower));
+        }
+        if self.suspended {
+            return Ok(Press::Nothing(Silence::Suspended));
         }
         if self.is_waiting() {
             self.touched();

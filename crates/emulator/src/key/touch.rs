@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::{Power, VirtualKey};
 use crate::applet::otp::{self, Challenge};
 use crate::clock::Milliseconds;
+use crate::faults::{Fault, Occasion};
 use crate::touch::TouchPolicy;
 
 /// A wait for a touch.
@@ -13,6 +14,8 @@ pub(super) struct Waiting {
     purpose: Purpose,
     until: Milliseconds,
     touch_at: Option<Milliseconds>,
+    /// A fault keeps every finger away.
+    in_vain: bool,
 }
 
 /// What waits for the touch.
@@ -56,10 +59,14 @@ impl VirtualKey {
         if self.waiting.is_none() {
             return Err(TouchError::NothingWaits);
         }
-        if self.touch == TouchPolicy::Never {
+        if self.touch == TouchPolicy::Never
+            || self.suspended
+            || self.waiting.as_ref().is_some_and(|waiting| waiting.in_vain)
+        {
             return Err(TouchError::NobodyThere);
         }
         self.touched();
+        self.notice_power_cut();
         Ok(())
     }
 
@@ -73,6 +80,7 @@ impl VirtualKey {
     pub fn led(&self) -> Led {
         match self.powered() {
             Power::Off => Led::Off,
+            _ if self.suspended => Led::Off,
             _ if self.waiting.is_some() => Led::Blinking,
             _ if self.device.touch_level().is_led_inverted() => Led::Off,
             _ => Led::On,
@@ -92,7 +100,9 @@ impl VirtualKey {
             seconds => seconds,
         };
         let until = now + Milliseconds::from_seconds(u64::from(seconds));
-        self.waiting = Some(Waiting { purpose, until, touch_at: self.touch.begin(now) });
+        let in_vain = self.faults.occur(&[Occasion::TouchWait]).contains(&Fault::TouchNever);
+        let touch_at = self.touch.begin(now).filter(|_| !in_vain);
+        self.waiting = Some(Waiting { purpose, until, touch_at, in_vain });
         self.go_on_waiting();
     }
 

@@ -13,8 +13,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod waiting;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,8 +24,14 @@ use tapkey_protocol::link::{CardLink, CardTransport, LinkError, OtpLink, Report}
 use tapkey_protocol::slot::Slot;
 
 use crate::clock::Milliseconds;
-use crate::key::{Power, PowerError, Press, Snapshot, TouchError, VirtualKey};
+use crate::faults::Faults;
+use crate::key::{
+    Counter, Power, PowerError, Press, Snapshot, TouchError, Transmitted, TurnError, VirtualKey,
+};
 use crate::state::StateError;
+use waiting::{Guard, Waiters};
+
+pub use waiting::{Keyboard, Wait};
 
 /// A key that several parts of a program share: one has a link to it, another presses it.
 ///
@@ -40,6 +48,10 @@ struct Shared {
     /// has one command under way at a time.
     card: Mutex<()>,
     clock: Clock,
+    /// Milliseconds that the key's clock was moved ahead of this clock.
+    ahead: AtomicU64,
+    faults: Faults,
+    waiters: Waiters,
 }
 
 #[derive(Debug)]
@@ -49,6 +61,15 @@ enum Clock {
 }
 
 impl Clock {
+    /// Lets so much time pass.
+    fn pass(&self, time: Milliseconds) {
+        match self {
+            _ if time == Milliseconds::ZERO => {}
+            Self::System(_) => thread::sleep(Duration::from_millis(time.0)),
+            Self::Manual(clock) => clock.advance(time),
+        }
+    }
+
     /// Lets a little time pass while a command waits for a touch.
     fn wait(&self) {
         match self {
@@ -107,7 +128,9 @@ impl PluggedKey {
         if key.powered() == Power::Off {
             key.power(Power::Usb)?;
         }
-        Ok(Self { shared: Arc::new(Shared { key: Mutex::new(key), card: Mutex::new(()), clock }) })
+        let faults = key.faults().clone();
+        let (key, card, ahead) = (Mutex::new(key), Mutex::new(()), AtomicU64::new(0));
+        Ok(Self { shared: Arc::new(Shared { key, card, clock, ahead, faults, waiters: Waiters::default() }) })
     }
 
     /// Opens the OTP interface.
@@ -148,7 +171,8 @@ impl PluggedKey {
     /// # Errors
     /// [`StateError`] when a counter could not be stored.
     pub fn press(&self, slot: Slot) -> Result<Press, StateError> {
-        self.lock().press(slot)
+        let mut key = self.lock();
+        key.press(slot).inspect(|press| self.pass_on(press))
     }
 
     /// Holds the key down for so long; see [`VirtualKey::hold`].
@@ -156,7 +180,8 @@ impl PluggedKey {
     /// # Errors
     /// As [`PluggedKey::press`].
     pub fn hold(&self, duration: Milliseconds) -> Result<Press, StateError> {
-        self.lock().hold(duration)
+        let mut key = self.lock();
+        key.hold(duration).inspect(|press| self.pass_on(press))
     }
 
     /// Touches the key while a challenge waits for it.
@@ -191,6 +216,38 @@ impl PluggedKey {
         key.power(Power::Usb)
     }
 
+    /// The USB host puts the bus to sleep: links time out until [`resume`](Self::resume). The key
+    /// forgets nothing.
+    pub fn suspend(&self) {
+        self.lock().suspend();
+    }
+
+    /// The USB host wakes the bus.
+    pub fn resume(&self) {
+        self.lock().resume();
+    }
+
+    /// Moves the key's clock ahead, as if it had lain there for so long.
+    pub fn jump(&self, by: Milliseconds) {
+        let add = |ahead: u64| Some(ahead.saturating_add(by.0));
+        let _ = self.shared.ahead.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
+        drop(self.lock());
+    }
+
+    /// Turns a counter forward; see [`VirtualKey::turn`].
+    ///
+    /// # Errors
+    /// [`TurnError`]; the counter has not moved then.
+    pub fn turn(&self, counter: Counter) -> Result<(), TurnError> {
+        self.lock().turn(counter)
+    }
+
+    /// Its faults. They can be added and cleared at any time, also while a command waits.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
     /// What the key is and does at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -202,19 +259,23 @@ impl PluggedKey {
         work(&mut self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, VirtualKey> {
-        // A panic elsewhere cannot leave the key half-changed: it changes by whole values.
-        let mut key = self.shared.key.lock().unwrap_or_else(PoisonError::into_inner);
-        key.tick(match &self.shared.clock {
+    fn lock(&self) -> Guard<'_> {
+        let mut key = Guard::new(&self.shared);
+        key.tick(self.now());
+        key
+    }
+
+    fn now(&self) -> Milliseconds {
+        let now = match &self.shared.clock {
             Clock::System(start) => {
                 Milliseconds(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))
             }
             Clock::Manual(clock) => clock.now(),
-        });
-        key
+        };
+        now + Milliseconds(self.shared.ahead.load(Ordering::SeqCst))
     }
 
-    fn still_there(&self, generation: u64) -> Result<MutexGuard<'_, VirtualKey>, LinkError> {
+    fn still_there(&self, generation: u64) -> Result<Guard<'_>, LinkError> {
         let key = self.lock();
         if key.generation() != generation || key.powered() == Power::Off {
             return Err(LinkError::Removed);
@@ -232,12 +293,11 @@ pub struct OtpPort {
 
 impl OtpLink for OtpPort {
     fn write_report(&mut self, report: &Report) -> Result<(), LinkError> {
-        self.key.still_there(self.generation)?.write_report(report);
-        Ok(())
+        Ok(self.key.still_there(self.generation)?.host_writes(report)?)
     }
 
     fn read_report(&mut self) -> Result<Report, LinkError> {
-        Ok(self.key.still_there(self.generation)?.read_report())
+        Ok(self.key.still_there(self.generation)?.host_reads()?)
     }
 }
 
@@ -274,13 +334,14 @@ impl CardLink for CardPort {
     /// it. A [`ManualClock`] is moved on meanwhile, or the wait would never end.
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, LinkError> {
         let _turn = self.key.shared.card.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut response = self.key.still_there(self.generation)?.submit(command);
+        let mut response = self.key.still_there(self.generation)?.host_submits(command)?;
         loop {
-            if let Some(response) = response {
+            if let Some(Transmitted { response, delay }) = response {
+                self.key.shared.clock.pass(delay);
                 return Ok(response);
             }
             self.key.shared.clock.wait();
-            response = self.key.still_there(self.generation)?.response();
+            response = self.key.still_there(self.generation)?.host_asks_response()?;
         }
     }
 

@@ -3,3 +3,4 @@
 pub mod in_process;
 pub mod pcscd;
 pub mod socket;
+pub mod usbip;

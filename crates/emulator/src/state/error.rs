@@ -63,6 +63,9 @@ pub enum StateError {
         /// Its reason.
         source: io::Error,
     },
+    /// The power went while the document was written: a fault that was asked for.
+    #[error("the power was cut while the state of the key was written; plug the key in again")]
+    PowerCut,
     /// The document could not be put together.
     #[error("the state of the key cannot be written: {0}")]
     Serialize(#[source] serde_json::Error),

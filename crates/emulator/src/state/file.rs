@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tapkey_protocol::secret::SecretBytes;
 
 use super::{StateError, StateStore};
+use crate::faults::PowerCut;
 
 /// Keeps the document in a file that only its owner may read (mode 0600).
 ///
@@ -88,6 +89,24 @@ impl StateStore for FileStore {
 
     fn save(&mut self, document: &[u8]) -> Result<(), StateError> {
         self.replace(document)
+    }
+
+    /// Cut in the middle, half of the document lies beside the file under the name of the new one.
+    fn save_cut_short(&mut self, document: &[u8], moment: PowerCut) -> Result<(), StateError> {
+        match moment {
+            PowerCut::Before => Ok(()),
+            PowerCut::During => {
+                let fresh = with_suffix(&self.path, ".new");
+                let half = document.get(..document.len() / 2).unwrap_or_default();
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).truncate(true).mode(0o600);
+                options
+                    .open(&fresh)
+                    .and_then(|mut file| file.write_all(half))
+                    .map_err(|error| failed(&fresh, "write", error))
+            }
+            PowerCut::After => self.replace(document),
+        }
     }
 
     fn location(&self) -> String {

@@ -14,6 +14,8 @@ mod slot;
 
 use tapkey_protocol::secret::SecretBytes;
 
+use crate::faults::PowerCut;
+
 pub(crate) use document::{KeyState, Settings, Tag, parse, write};
 pub use error::StateError;
 pub use file::FileStore;
@@ -35,6 +37,18 @@ pub trait StateStore: Send {
     /// [`StateError`] when it could not be stored; the key then refuses the command.
     fn save(&mut self, document: &[u8]) -> Result<(), StateError>;
 
+    /// Begins to replace the document and leaves behind what a power cut at that moment leaves: the
+    /// old document, or the new one. For tests with [`Faults`](crate::Faults).
+    ///
+    /// # Errors
+    /// [`StateError`] when it goes wrong in another way than asked for.
+    fn save_cut_short(&mut self, document: &[u8], moment: PowerCut) -> Result<(), StateError> {
+        match moment {
+            PowerCut::Before | PowerCut::During => Ok(()),
+            PowerCut::After => self.save(document),
+        }
+    }
+
     /// Where it is, for messages.
     fn location(&self) -> String;
 }
@@ -46,6 +60,10 @@ impl StateStore for Box<dyn StateStore> {
 
     fn save(&mut self, document: &[u8]) -> Result<(), StateError> {
         (**self).save(document)
+    }
+
+    fn save_cut_short(&mut self, document: &[u8], moment: PowerCut) -> Result<(), StateError> {
+        (**self).save_cut_short(document, moment)
     }
 
     fn location(&self) -> String {
