@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tapkey_emulator::port::socket::{Client, RemoteCard};
 use tapkey_protocol::link::{CardLink, LinkError};
@@ -21,9 +21,9 @@ pub(crate) struct Reader {
 enum Card {
     Absent,
     Present(RemoteCard),
-    /// It went away, and pcscd was not told yet. Until then there must be no new card, or what a
-    /// program had going on would run on with another one.
-    Lost,
+    /// It went away at this time. For a while there must be no new card, or pcscd would not notice,
+    /// and what a program had going on would run on with another card.
+    Lost(Instant),
 }
 
 impl Reader {
@@ -42,10 +42,11 @@ impl Reader {
                 if card.atr().is_ok_and(|atr| is_usable(&atr)) {
                     return true;
                 }
-                self.card = Card::Absent;
+                self.card = Card::Lost(Instant::now());
             }
-            Card::Lost => self.card = Card::Absent,
-            Card::Absent => {
+            Card::Lost(since) if since.elapsed() < ABSENCE => {}
+            Card::Lost(_) | Card::Absent => {
+                self.card = Card::Absent;
                 if let Ok(mut card) = self.client.card()
                     && card.atr().is_ok_and(|atr| is_usable(&atr))
                 {
@@ -72,7 +73,7 @@ impl Reader {
         let answer = self.with(|card| card.transmit(command))?;
         // A key whose smart card was just switched off answers nothing.
         if answer.len() < STATUS_WORD {
-            self.card = Card::Lost;
+            self.card = Card::Lost(Instant::now());
             return Err(LinkError::Removed);
         }
         Ok(answer)
@@ -86,7 +87,7 @@ impl Reader {
         let result = work(card);
         if result.is_err() {
             // Also after a late answer, which would be taken for that to the next command.
-            self.card = Card::Lost;
+            self.card = Card::Lost(Instant::now());
         }
         result
     }
@@ -98,6 +99,8 @@ fn is_usable(atr: &[u8]) -> bool {
 
 /// Longer than any key waits for a touch.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// pcscd looks every 0.4 seconds; in between it asks as well, without drawing conclusions.
+pub(crate) const ABSENCE: Duration = Duration::from_secs(1);
 const STATUS_WORD: usize = 2;
 
 /// Every open reader by its number. Each has a lock of its own, so that one that waits stops no other.

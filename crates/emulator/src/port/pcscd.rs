@@ -24,6 +24,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -157,7 +158,10 @@ impl PrivatePcscd {
     pub fn start(driver: &Path, readers: &[Reader]) -> Result<Self, PcscdError> {
         let driver =
             fs::canonicalize(driver).map_err(|_| PcscdError::NoDriver { path: driver.to_owned() })?;
-        let folder = tempfile::Builder::new().prefix("tapkey-pcscd-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("tapkey-pcscd-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir()?;
         let socket = prepare(folder.path(), &driver, readers)?;
         let log = File::create(folder.path().join("log"))?;
         let mut child = Command::new("unshare")
