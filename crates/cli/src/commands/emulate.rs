@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod run;
+mod usb;
 
 /// Everything `tapkey emulate` does.
 #[derive(Debug, Subcommand)]
@@ -30,7 +31,8 @@ in, so that touches can come from another terminal:
   tapkey --emulated=key.json challenge -2 -x 1122 &
   tapkey emulate touch key.json
 
-`emulate run --pcscd` offers it to every program that uses smart cards, such as ykman.
+`emulate run --pcscd` offers it to every program that uses smart cards, such as ykman. `emulate run --attach` \
+plugs it into this machine's USB, where it also types.
 
 Software keys are for tests and for trying things out: whoever can read the file has the key."
 )]
@@ -63,6 +65,10 @@ pub(crate) struct Press {
     /// 1 for a short press, 2 for a long one.
     #[arg(long, value_name = "SLOT", default_value = "1")]
     slot: Slot,
+
+    /// Let the key type on the computer that it is plugged into by --attach or --usbip, and print nothing.
+    #[arg(long)]
+    typing: bool,
 }
 
 /// Runs it.
@@ -102,7 +108,15 @@ struct PressReport {
 
 fn press(args: &Press, context: &Context) -> Result<(), Failure> {
     let key = args.state.open(context)?;
+    if args.typing && !key.snapshot()?.usb_host {
+        return Err(Failure::new(
+            Exit::NoKey,
+            "the key is not plugged into a computer that could see it type",
+        )
+        .hint("`tapkey emulate run --attach` plugs it into this one"));
+    }
     let (typed, answered) = match key.press(args.slot)? {
+        Pressed::Typed(_) if args.typing => (None, false),
         Pressed::Typed(text) => (Some(text), false),
         Pressed::Answered => (None, true),
         Pressed::Nothing(why) => {

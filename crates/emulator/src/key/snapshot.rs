@@ -23,6 +23,10 @@ pub struct Snapshot {
     pub interfaces: String,
     /// How it would present itself on USB.
     pub usb: UsbIdentity,
+    /// A computer has it on USB, through [`port::usbip`](crate::port::usbip): what it types arrives
+    /// there.
+    #[serde(default)]
+    pub usb_host: bool,
     /// `off`, `on` or `blinking`.
     pub led: String,
     /// Milliseconds for which it will still wait for a touch.
@@ -90,6 +94,7 @@ impl VirtualKey {
             .to_owned(),
             interfaces: self.interfaces().to_string(),
             usb: self.usb_identity(),
+            usb_host: false,
             led: match self.led() {
                 Led::Off => "off",
                 Led::On => "on",

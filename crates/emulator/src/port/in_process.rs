@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use tapkey_protocol::link::{CardLink, CardTransport, LinkError, OtpLink, Report};
 use tapkey_protocol::slot::Slot;
+use tapkey_protocol::transcript::recording::{Interface, LinkTape, Tape};
 
 use crate::clock::Milliseconds;
 use crate::faults::Faults;
@@ -51,6 +52,7 @@ struct Shared {
     /// Milliseconds that the key's clock was moved ahead of this clock.
     ahead: AtomicU64,
     faults: Faults,
+    tape: Mutex<Option<Tape>>,
     waiters: Waiters,
 }
 
@@ -130,7 +132,17 @@ impl PluggedKey {
         }
         let faults = key.faults().clone();
         let (key, card, ahead) = (Mutex::new(key), Mutex::new(()), AtomicU64::new(0));
-        Ok(Self { shared: Arc::new(Shared { key, card, clock, ahead, faults, waiters: Waiters::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                key,
+                card,
+                clock,
+                ahead,
+                faults,
+                tape: Mutex::new(None),
+                waiters: Waiters::default(),
+            }),
+        })
     }
 
     /// Opens the OTP interface.
@@ -146,7 +158,8 @@ impl PluggedKey {
         if !key.has_otp_reports() {
             return Err(LinkError::Unavailable { what: "the OTP interface of the emulated key".to_owned() });
         }
-        Ok(OtpPort { key: self.clone(), generation: key.generation() })
+        let tape = self.tape().map(|tape| tape.open(Interface::Otp));
+        Ok(OtpPort { key: self.clone(), generation: key.generation(), tape })
     }
 
     /// Opens the smart-card interface.
@@ -163,7 +176,8 @@ impl PluggedKey {
             return Err(LinkError::Unavailable { what: "the smart card of the emulated key".to_owned() });
         }
         let transport = if key.powered() == Power::Nfc { CardTransport::Nfc } else { CardTransport::Usb };
-        Ok(CardPort { key: self.clone(), generation: key.generation(), transport })
+        let tape = self.tape().map(|tape| tape.open(transport.into()));
+        Ok(CardPort { key: self.clone(), generation: key.generation(), transport, tape })
     }
 
     /// Presses the key; see [`VirtualKey::press`].
@@ -172,7 +186,7 @@ impl PluggedKey {
     /// [`StateError`] when a counter could not be stored.
     pub fn press(&self, slot: Slot) -> Result<Press, StateError> {
         let mut key = self.lock();
-        key.press(slot).inspect(|press| self.pass_on(press))
+        key.press(slot).inspect(|press| self.pass_on(press)).inspect(|press| self.note_press(press))
     }
 
     /// Holds the key down for so long; see [`VirtualKey::hold`].
@@ -181,7 +195,7 @@ impl PluggedKey {
     /// As [`PluggedKey::press`].
     pub fn hold(&self, duration: Milliseconds) -> Result<Press, StateError> {
         let mut key = self.lock();
-        key.hold(duration).inspect(|press| self.pass_on(press))
+        key.hold(duration).inspect(|press| self.pass_on(press)).inspect(|press| self.note_press(press))
     }
 
     /// Touches the key while a challenge waits for it.
@@ -189,7 +203,9 @@ impl PluggedKey {
     /// # Errors
     /// [`TouchError`] when nothing waits, or nobody is there.
     pub fn touch(&self) -> Result<(), TouchError> {
-        self.lock().touch()
+        self.lock().touch()?;
+        self.note(|| "touched".to_owned());
+        Ok(())
     }
 
     /// Plugs it in, or holds it against a reader.
@@ -197,13 +213,22 @@ impl PluggedKey {
     /// # Errors
     /// [`PowerError`] when the key does not work that way.
     pub fn plug(&self, power: Power) -> Result<(), PowerError> {
-        self.lock().power(power)
+        self.lock().power(power)?;
+        self.note(|| {
+            match power {
+                Power::Off => "taken away",
+                Power::Usb => "plugged in",
+                Power::Nfc => "held against a reader",
+            }
+            .to_owned()
+        });
+        Ok(())
     }
 
     /// Takes it away. Links that are open fail from now on with [`LinkError::Removed`].
     pub fn unplug(&self) {
         // Taking power away cannot fail.
-        let _ = self.lock().power(Power::Off);
+        let _ = self.plug(Power::Off);
     }
 
     /// Takes it away and plugs it in again, over USB. Links that were open stay dead.
@@ -213,18 +238,22 @@ impl PluggedKey {
     pub fn replug(&self) -> Result<(), PowerError> {
         let mut key = self.lock();
         key.power(Power::Off)?;
-        key.power(Power::Usb)
+        key.power(Power::Usb)?;
+        self.note(|| "unplugged and plugged in again".to_owned());
+        Ok(())
     }
 
     /// The USB host puts the bus to sleep: links time out until [`resume`](Self::resume). The key
     /// forgets nothing.
     pub fn suspend(&self) {
         self.lock().suspend();
+        self.note(|| "suspended".to_owned());
     }
 
     /// The USB host wakes the bus.
     pub fn resume(&self) {
         self.lock().resume();
+        self.note(|| "resumed".to_owned());
     }
 
     /// Moves the key's clock ahead, as if it had lain there for so long.
@@ -232,6 +261,7 @@ impl PluggedKey {
         let add = |ahead: u64| Some(ahead.saturating_add(by.0));
         let _ = self.shared.ahead.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
         drop(self.lock());
+        self.note(|| format!("clock moved ahead by {by}"));
     }
 
     /// Turns a counter forward; see [`VirtualKey::turn`].
@@ -240,6 +270,13 @@ impl PluggedKey {
     /// [`TurnError`]; the counter has not moved then.
     pub fn turn(&self, counter: Counter) -> Result<(), TurnError> {
         self.lock().turn(counter)
+    }
+
+    /// Records what passes over links that are opened from now on, and what a hand does to the key.
+    /// Read it back with [`Recording`](tapkey_protocol::transcript::recording::Recording); play it
+    /// again with [`port::replay`](crate::port::replay).
+    pub fn record(&self, tape: Tape) {
+        *self.shared.tape.lock().unwrap_or_else(PoisonError::into_inner) = Some(tape);
     }
 
     /// Its faults. They can be added and cleared at any time, also while a command waits.
@@ -251,7 +288,7 @@ impl PluggedKey {
     /// What the key is and does at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.lock().snapshot()
+        Snapshot { usb_host: self.has_keyboard(), ..self.lock().snapshot() }
     }
 
     /// Does anything else with the key, after telling it the time. Others wait meanwhile.
@@ -265,6 +302,26 @@ impl PluggedKey {
         key
     }
 
+    fn tape(&self) -> Option<Tape> {
+        self.shared.tape.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_press(&self, press: &Press) {
+        self.note(|| match press {
+            Press::Typed(typed) => {
+                format!("pressed: slot {} types {} keys", typed.slot(), typed.strokes().len())
+            }
+            Press::AnsweredChallenge => "pressed: the touch that was awaited".to_owned(),
+            Press::Nothing(silence) => format!("pressed, and nothing happens: {silence}"),
+        });
+    }
+
+    fn note(&self, text: impl FnOnce() -> String) {
+        if let Some(tape) = self.tape() {
+            tape.note(text());
+        }
+    }
+
     fn now(&self) -> Milliseconds {
         let now = match &self.shared.clock {
             Clock::System(start) => {
@@ -273,6 +330,27 @@ impl PluggedKey {
             Clock::Manual(clock) => clock.now(),
         };
         now + Milliseconds(self.shared.ahead.load(Ordering::SeqCst))
+    }
+
+    fn write(&self, generation: u64, report: &Report) -> Result<(), LinkError> {
+        Ok(self.still_there(generation)?.host_writes(report)?)
+    }
+
+    fn read(&self, generation: u64) -> Result<Report, LinkError> {
+        Ok(self.still_there(generation)?.host_reads()?)
+    }
+
+    fn transmit(&self, generation: u64, command: &[u8]) -> Result<Vec<u8>, LinkError> {
+        let _turn = self.shared.card.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut response = self.still_there(generation)?.host_submits(command)?;
+        loop {
+            if let Some(Transmitted { response, delay }) = response {
+                self.shared.clock.pass(delay);
+                return Ok(response);
+            }
+            self.shared.clock.wait();
+            response = self.still_there(generation)?.host_asks_response()?;
+        }
     }
 
     fn still_there(&self, generation: u64) -> Result<Guard<'_>, LinkError> {
@@ -289,15 +367,24 @@ impl PluggedKey {
 pub struct OtpPort {
     key: PluggedKey,
     generation: u64,
+    tape: Option<LinkTape>,
 }
 
 impl OtpLink for OtpPort {
     fn write_report(&mut self, report: &Report) -> Result<(), LinkError> {
-        Ok(self.key.still_there(self.generation)?.host_writes(report)?)
+        let result = self.key.write(self.generation, report);
+        if let Some(tape) = &mut self.tape {
+            tape.wrote(report, &result);
+        }
+        result
     }
 
     fn read_report(&mut self) -> Result<Report, LinkError> {
-        Ok(self.key.still_there(self.generation)?.host_reads()?)
+        let result = self.key.read(self.generation);
+        if let Some(tape) = &mut self.tape {
+            tape.read(&result);
+        }
+        result
     }
 }
 
@@ -307,6 +394,7 @@ pub struct CardPort {
     key: PluggedKey,
     generation: u64,
     transport: CardTransport,
+    tape: Option<LinkTape>,
 }
 
 impl CardPort {
@@ -333,16 +421,11 @@ impl CardLink for CardPort {
     /// Waits as long as the key does when the command needs a touch, which another thread may give
     /// it. A [`ManualClock`] is moved on meanwhile, or the wait would never end.
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, LinkError> {
-        let _turn = self.key.shared.card.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut response = self.key.still_there(self.generation)?.host_submits(command)?;
-        loop {
-            if let Some(Transmitted { response, delay }) = response {
-                self.key.shared.clock.pass(delay);
-                return Ok(response);
-            }
-            self.key.shared.clock.wait();
-            response = self.key.still_there(self.generation)?.host_asks_response()?;
+        let result = self.key.transmit(self.generation, command);
+        if let Some(tape) = &mut self.tape {
+            tape.transmitted(command, &result);
         }
+        result
     }
 
     fn transport(&self) -> CardTransport {

@@ -72,7 +72,7 @@ impl Ccid {
     pub(super) fn receive(&mut self, key: &mut VirtualKey, bytes: &[u8]) {
         self.received.extend_from_slice(bytes);
         let Some(header) = self.received.first_chunk::<HEADER>().copied() else {
-            if bytes.len() % PACKET != 0 {
+            if !bytes.len().is_multiple_of(PACKET) {
                 self.received.clear();
             }
             return;
@@ -80,7 +80,7 @@ impl Ccid {
         let [kind, l0, l1, l2, l3, slot, sequence, parameters @ ..] = header;
         let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
         let total = length.saturating_add(HEADER);
-        let ended = bytes.len() % PACKET != 0;
+        let ended = !bytes.len().is_multiple_of(PACKET);
         if self.received.len() < total && total <= self.limit && !ended {
             return;
         }

@@ -187,11 +187,9 @@ impl Function {
         match self {
             Self::Otp => &[(EP_KEYBOARD, INTERRUPT, 8, 10)],
             Self::Fido => &[(EP_FIDO_OUT, INTERRUPT, 64, 2), (EP_FIDO_IN, INTERRUPT, 64, 2)],
-            Self::Ccid => &[
-                (EP_CCID_OUT, BULK, 64, 0),
-                (EP_CCID_IN, BULK, 64, 0),
-                (EP_CCID_NOTIFY, INTERRUPT, 8, 32),
-            ],
+            Self::Ccid => {
+                &[(EP_CCID_OUT, BULK, 64, 0), (EP_CCID_IN, BULK, 64, 0), (EP_CCID_NOTIFY, INTERRUPT, 8, 32)]
+            }
         }
     }
 
@@ -268,10 +266,7 @@ mod tests {
     #[test]
     fn a_yubikey_5_to_the_byte() {
         let descriptors = Descriptors::of(&plugged(Profile::YUBIKEY_5_4_3)).unwrap();
-        assert_eq!(
-            descriptors.device()[..],
-            hex("12 01 00 02 00 00 00 40 50 10 07 04 43 05 01 02 00 01")
-        );
+        assert_eq!(descriptors.device()[..], hex("12 01 00 02 00 00 00 40 50 10 07 04 43 05 01 02 00 01"));
         // What `lsusb -v` shows for a YubiKey 5 with all interfaces.
         let published = hex(
             "09 02 96 00 03 01 00 80 0f

@@ -46,6 +46,8 @@ pub(super) struct Keyboard {
     queue: VecDeque<Step>,
     /// When the next report may go.
     due: Milliseconds,
+    /// The next report is the first after a pause, and sets the time for those that follow.
+    rested: bool,
     speed: Speed,
     leds: Leds,
     last: KeyboardReport,
@@ -76,6 +78,7 @@ impl Keyboard {
 
     /// Types, after what is still to be typed.
     pub(super) fn type_strokes(&mut self, strokes: &[Stroke]) {
+        self.rested |= self.queue.is_empty();
         for stroke in strokes {
             match stroke {
                 Stroke::Press(key) => {
@@ -100,12 +103,12 @@ impl Keyboard {
         if self.due > now {
             return None;
         }
-        let Some(Step::Report(_)) = self.queue.front() else { return None };
         let Some(Step::Report(report)) = self.queue.pop_front() else { return None };
         if self.speed == Speed::Real {
-            // A host polls on a grid; one that comes late finds the report of the missed turn.
-            let next = self.due + INTERVAL;
-            self.due = if next > now { next } else { now + INTERVAL };
+            // A host polls on a grid: what misses a turn goes with the next one.
+            let from = if std::mem::take(&mut self.rested) { now } else { self.due };
+            let missed = (now - from).0 / INTERVAL.0;
+            self.due = from + Milliseconds((missed + 1) * INTERVAL.0);
         }
         self.last = report;
         Some(report)

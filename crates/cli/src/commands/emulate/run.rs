@@ -49,6 +49,9 @@ pub(crate) struct Run {
     /// The reader driver for pcscd; without it, the one beside this program.
     #[arg(long, value_name = "FILE", env = "TAPKEY_READER_DRIVER", hide_env_values = true)]
     reader_driver: Option<PathBuf>,
+
+    #[command(flatten)]
+    usb: super::usb::Usb,
 }
 
 #[derive(Serialize)]
@@ -58,6 +61,8 @@ struct Running<'a> {
     socket: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pcscd: Option<Pcscd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugged_into: Option<super::usb::Report>,
 }
 
 /// How programs find the smart-card service.
@@ -98,6 +103,9 @@ fn keep(args: &Run, path: &Path, wish: &Wish, context: &Context) -> Result<(), F
         .map_err(|error| Failure::failed(format!("the software key cannot be served: {}", chain(&error))))?;
     let (stopper, stop) = (server.stopper(), server.stopper());
     let _busy = interrupt::until_stopped(move || stop.stop());
+    // Pulled out when this ends.
+    let usb = args.usb.open(&key, context)?;
+    let plugged_into = usb.as_ref().map(super::usb::Ports::report);
     let snapshot = key.snapshot();
     let socket = server.path().display().to_string();
     thread::scope(|scope| {
@@ -110,7 +118,7 @@ fn keep(args: &Run, path: &Path, wish: &Wish, context: &Context) -> Result<(), F
                 variable: PrivatePcscd::VARIABLE,
                 socket: service.socket().display().to_string(),
             });
-            announce(&Running { key: &snapshot, socket, pcscd }, context)
+            announce(&Running { key: &snapshot, socket, pcscd, plugged_into }, context)
         });
         if started.is_err() || said.is_err() {
             stopper.stop();
@@ -138,6 +146,9 @@ fn announce(running: &Running<'_>, context: &Context) -> Result<(), Failure> {
                 pcscd.variable,
                 quoted(&pcscd.socket)
             ));
+        }
+        if let Some(usb) = &running.plugged_into {
+            text.push_str(&usb.text());
         }
         text
     })?;

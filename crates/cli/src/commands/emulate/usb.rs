@@ -77,10 +77,11 @@ impl Usb {
             report: Report { port: None, usbip: None, bus_id: None },
         };
         if let Some(address) = self.usbip {
-            let server = Server::bind(address, key.clone(), options.clone()).map_err(|error| match error {
-                ServerError::NotLoopback { .. } => Failure::usage(chain(&error)),
-                error => Failure::new(Exit::Unreachable, chain(&error)),
-            })?;
+            let server =
+                Server::bind(address, key.clone(), options.clone()).map_err(|error| match error {
+                    ServerError::NotLoopback { .. } => Failure::usage(chain(&error)),
+                    error => Failure::new(Exit::Unreachable, chain(&error)),
+                })?;
             ports.report.usbip = Some(server.address().to_string());
             ports.report.bus_id = Some(BUS_ID);
             let stopper = server.stopper();
@@ -129,8 +130,11 @@ impl Report {
         if let (Some(address), Some(bus_id)) = (&self.usbip, self.bus_id) {
             let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
             let host = host.trim_matches(['[', ']']);
-            let number = if port == usbip::PORT.to_string() { String::new() } else { format!("--tcp-port {port} ") };
-            text.push_str(&format!("programs find it on USB after\n  usbip {number}attach -r {host} -b {bus_id}\n"));
+            let number =
+                if port == usbip::PORT.to_string() { String::new() } else { format!("--tcp-port {port} ") };
+            text.push_str(&format!(
+                "programs find it on USB after\n  usbip {number}attach -r {host} -b {bus_id}\n"
+            ));
         }
         text
     }

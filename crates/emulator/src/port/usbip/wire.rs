@@ -357,9 +357,8 @@ impl Reply {
         if !read_first(from, &mut header)? {
             return Ok(None);
         }
-        let word = |index: usize| {
-            header.get(index * 4..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default()
-        };
+        let word =
+            |index: usize| header.get(index * 4..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
         let number = |index| u32::from_be_bytes(word(index));
         let (code, sequence, status) = (number(0), number(1), i32::from_be_bytes(word(5)));
         match code {
@@ -555,7 +554,7 @@ mod tests {
         };
         assert_eq!(DeviceRecord::SIZE, 312);
         assert_eq!(Opening::imported(Ok(&record)).len(), 8 + 312);
-        assert_eq!(Opening::list(&[record.clone()]).len(), 12 + 312 + 12);
+        assert_eq!(Opening::list(std::slice::from_ref(&record)).len(), 12 + 312 + 12);
         assert_eq!(record.id(), 0x0001_0002);
     }
 }
