@@ -168,9 +168,11 @@ fn no_counter_comes_back_wherever_the_power_goes() {
     }
 }
 
+type Step = fn(&Process);
+
 #[test]
 fn a_slot_is_old_or_new_wherever_the_power_goes() {
-    let steps: [(&str, fn(&Process)); 5] = [
+    let steps: [(&str, Step); 5] = [
         ("program", |process| process.program(Slot::One, &hotp(2))),
         ("delete", |process| {
             let payload = WritePayload::delete(AccessCode::NONE).encode();

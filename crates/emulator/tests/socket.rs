@@ -217,3 +217,36 @@ fn nonsense_on_the_socket_harms_nobody() {
     }
     running.client.show().unwrap();
 }
+
+#[test]
+fn faults_and_what_a_key_goes_through_over_the_socket() {
+    let running = Running::start();
+    let client = &running.client;
+    running.program(Slot::One);
+    assert!(client.faults().unwrap().is_empty());
+    client.add_fault(&"stall@1".parse().unwrap()).unwrap();
+    client.add_fault(&"mute@2".parse().unwrap()).unwrap();
+    let mut otp = client.otp().unwrap();
+    let error = otp.read_report().unwrap_err();
+    assert!(matches!(error, LinkError::Io(_)) && error.to_string().contains("stalled"), "{error}");
+    otp.read_report().unwrap();
+    let mut card = client.card().unwrap();
+    card.transmit(&[0, 3, 0, 0]).unwrap();
+    assert!(matches!(card.transmit(&[0, 3, 0, 0]), Err(LinkError::TimedOut)));
+    let listed = client.faults().unwrap();
+    assert_eq!((listed.len(), listed[0].fault.as_str(), listed[0].fired), (2, "stall@1", 1));
+    client.clear_faults().unwrap();
+    assert!(client.faults().unwrap().is_empty());
+
+    client.suspend().unwrap();
+    assert!(matches!(otp.read_report(), Err(LinkError::TimedOut)));
+    assert_eq!(client.press(Slot::One).unwrap(), Press::Nothing(Silence::Suspended));
+    client.resume().unwrap();
+    otp.read_report().unwrap();
+
+    client.jump(Milliseconds::from_seconds(60)).unwrap();
+    client.turn(tapkey_emulator::Counter::Use(Slot::One, 32_000)).unwrap();
+    assert_eq!(client.show().unwrap().slots[0].as_ref().unwrap().use_counter, Some(32_000));
+    let error = client.turn(tapkey_emulator::Counter::Use(Slot::One, 1)).unwrap_err();
+    assert!(error.to_string().contains("turns forward only"), "{error}");
+}

@@ -2,5 +2,6 @@
 
 pub mod in_process;
 pub mod pcscd;
+pub mod replay;
 pub mod socket;
 pub mod usbip;

@@ -13,7 +13,8 @@ use zeroize::Zeroize;
 use super::message::{Refusal, Reply, Request};
 use super::wire;
 use crate::clock::Milliseconds;
-use crate::key::{Power, Press, Snapshot};
+use crate::faults::{FaultReport, PlannedFault};
+use crate::key::{Counter, Power, Press, Snapshot};
 
 /// Reaches an emulated key in another process. Every call makes a connection of its own, and so
 /// does every link.
@@ -44,6 +45,12 @@ pub enum SocketError {
     /// The connection broke.
     #[error("the connection to the emulated key broke: {0}")]
     Io(#[from] io::Error),
+    /// A counter was not turned.
+    #[error("{why}")]
+    NotTurned {
+        /// The emulator's reason.
+        why: String,
+    },
     /// The answer makes no sense.
     #[error("the emulator's answer makes no sense; are both programs of the same version?")]
     BadReply,
@@ -152,6 +159,65 @@ impl Client {
         }
     }
 
+    /// Adds a fault; see [`faults`](crate::faults).
+    ///
+    /// # Errors
+    /// [`SocketError`] when there is no emulator, or it does not know the fault.
+    pub fn add_fault(&self, fault: &PlannedFault) -> Result<(), SocketError> {
+        self.do_it(&Request::AddFault(fault.to_string()))
+    }
+
+    /// The plan of faults, and how far it is.
+    ///
+    /// # Errors
+    /// [`SocketError`] when there is no emulator.
+    pub fn faults(&self) -> Result<Vec<FaultReport>, SocketError> {
+        match self.connect()?.ask(&Request::ListFaults)? {
+            Reply::Faults(json) => serde_json::from_slice(&json).map_err(|_| SocketError::BadReply),
+            _ => Err(SocketError::BadReply),
+        }
+    }
+
+    /// Forgets the plan of faults.
+    ///
+    /// # Errors
+    /// [`SocketError`] when there is no emulator.
+    pub fn clear_faults(&self) -> Result<(), SocketError> {
+        self.do_it(&Request::ClearFaults)
+    }
+
+    /// The USB host puts the bus to sleep; see [`VirtualKey::suspend`](crate::VirtualKey::suspend).
+    ///
+    /// # Errors
+    /// [`SocketError`] when there is no emulator.
+    pub fn suspend(&self) -> Result<(), SocketError> {
+        self.do_it(&Request::Suspend)
+    }
+
+    /// The USB host wakes the bus.
+    ///
+    /// # Errors
+    /// [`SocketError`] when there is no emulator.
+    pub fn resume(&self) -> Result<(), SocketError> {
+        self.do_it(&Request::Resume)
+    }
+
+    /// Moves the key's clock ahead.
+    ///
+    /// # Errors
+    /// [`SocketError`] when there is no emulator.
+    pub fn jump(&self, by: Milliseconds) -> Result<(), SocketError> {
+        self.do_it(&Request::Jump(by))
+    }
+
+    /// Turns a counter forward; see [`VirtualKey::turn`](crate::VirtualKey::turn).
+    ///
+    /// # Errors
+    /// [`SocketError::NotTurned`] with the reason.
+    pub fn turn(&self, counter: Counter) -> Result<(), SocketError> {
+        self.do_it(&Request::Turn(counter))
+    }
+
     fn connect(&self) -> Result<Connection, SocketError> {
         let stream = UnixStream::connect(&self.path)
             .map_err(|source| SocketError::NotRunning { path: self.path.clone(), source })?;
@@ -258,6 +324,8 @@ impl Connection {
         let reply = Reply::parse(&body);
         body.zeroize();
         match reply.map_err(|_| SocketError::BadReply)? {
+            Reply::Failed(error) => Err(LinkError::from(error).into()),
+            Reply::NotTurned(why) => Err(SocketError::NotTurned { why }),
             Reply::Removed => Err(LinkError::Removed.into()),
             Reply::Unavailable(what) => Err(LinkError::Unavailable { what }.into()),
             Reply::Refused(refusal) => Err(refusal.into()),

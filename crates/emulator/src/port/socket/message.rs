@@ -9,7 +9,7 @@ use thiserror::Error;
 use zeroize::Zeroize;
 
 use crate::clock::Milliseconds;
-use crate::key::{Power, PowerError, Press, Silence, TouchError, Typed};
+use crate::key::{Counter, HostError, Power, PowerError, Press, Silence, TouchError, Typed};
 
 /// What a client asks for. Reports, commands and typed keys may carry secrets, so none of this is
 /// ever formatted.
@@ -28,6 +28,14 @@ pub(super) enum Request {
     Replug,
     Show,
     Atr,
+    /// The text of a planned fault.
+    AddFault(String),
+    ListFaults,
+    ClearFaults,
+    Suspend,
+    Resume,
+    Jump(Milliseconds),
+    Turn(Counter),
 }
 
 /// What the server answers.
@@ -41,6 +49,12 @@ pub(super) enum Reply {
     Press(Press),
     /// JSON.
     Snapshot(Vec<u8>),
+    /// JSON.
+    Faults(Vec<u8>),
+    /// A transfer failed while the key stays.
+    Failed(HostError),
+    /// Why a counter was not turned.
+    NotTurned(String),
     /// The key is not there any more.
     Removed,
     /// The interface is switched off.
@@ -103,6 +117,28 @@ impl Request {
             Self::Replug => bytes.push(11),
             Self::Show => bytes.push(12),
             Self::Atr => bytes.push(13),
+            Self::AddFault(text) => {
+                bytes.push(32);
+                bytes.extend_from_slice(text.as_bytes());
+            }
+            Self::ListFaults => bytes.push(33),
+            Self::ClearFaults => bytes.push(34),
+            Self::Suspend => bytes.push(35),
+            Self::Resume => bytes.push(36),
+            Self::Jump(by) => {
+                bytes.push(37);
+                bytes.extend_from_slice(&by.0.to_be_bytes());
+            }
+            Self::Turn(counter) => {
+                let (kind, slot, to) = match *counter {
+                    Counter::Use(slot, to) => (1, slot.number(), u64::from(to)),
+                    Counter::Session(slot, to) => (2, slot.number(), u64::from(to)),
+                    Counter::MovingFactor(slot, to) => (3, slot.number(), to),
+                    Counter::Sequence(to) => (4, 0, u64::from(to)),
+                };
+                bytes.extend_from_slice(&[38, kind, slot]);
+                bytes.extend_from_slice(&to.to_be_bytes());
+            }
         }
         bytes
     }
@@ -125,6 +161,16 @@ impl Request {
             [11] => Ok(Self::Replug),
             [12] => Ok(Self::Show),
             [13] => Ok(Self::Atr),
+            [32, text @ ..] => String::from_utf8(text.to_vec()).map(Self::AddFault).map_err(|_| BadMessage),
+            [33] => Ok(Self::ListFaults),
+            [34] => Ok(Self::ClearFaults),
+            [35] => Ok(Self::Suspend),
+            [36] => Ok(Self::Resume),
+            [37, by @ ..] => by
+                .try_into()
+                .map(|by| Self::Jump(Milliseconds(u64::from_be_bytes(by))))
+                .map_err(|_| BadMessage),
+            [38, kind, slot, to @ ..] => parse_counter(*kind, *slot, to).map(Self::Turn),
             _ => Err(BadMessage),
         }
     }
@@ -174,6 +220,17 @@ impl Reply {
                 bytes.push(10);
                 bytes.extend_from_slice(atr);
             }
+            Self::Faults(json) => {
+                bytes.push(32);
+                bytes.extend_from_slice(json);
+            }
+            Self::Failed(HostError::Stalled) => bytes.extend_from_slice(&[33, 1]),
+            Self::Failed(HostError::TimedOut) => bytes.extend_from_slice(&[33, 2]),
+            Self::Failed(HostError::Removed) => bytes.push(7),
+            Self::NotTurned(why) => {
+                bytes.push(34);
+                bytes.extend_from_slice(why.as_bytes());
+            }
         }
         bytes
     }
@@ -191,6 +248,10 @@ impl Reply {
             [8, what @ ..] => Ok(Self::Unavailable(String::from_utf8_lossy(what).into_owned())),
             [9, code] => refusal_of(*code).map(Self::Refused),
             [10, atr @ ..] => Ok(Self::Atr(atr.to_vec())),
+            [32, json @ ..] => Ok(Self::Faults(json.to_vec())),
+            [33, 1] => Ok(Self::Failed(HostError::Stalled)),
+            [33, 2] => Ok(Self::Failed(HostError::TimedOut)),
+            [34, why @ ..] => Ok(Self::NotTurned(String::from_utf8_lossy(why).into_owned())),
             _ => Err(BadMessage),
         }
     }
@@ -201,13 +262,15 @@ impl From<LinkError> for Reply {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Unavailable { what } => Self::Unavailable(what),
+            LinkError::Io(_) => Self::Failed(HostError::Stalled),
+            LinkError::TimedOut => Self::Failed(HostError::TimedOut),
             _ => Self::Removed,
         }
     }
 }
 
 /// Codes that may be given once and never change: both programs must agree on them.
-const SILENCES: [(u8, Silence); 7] = [
+const SILENCES: [(u8, Silence); 8] = [
     (1, Silence::NoPower),
     (2, Silence::NoKeyboard),
     (3, Silence::Empty),
@@ -215,6 +278,7 @@ const SILENCES: [(u8, Silence); 7] = [
     (5, Silence::ChallengeResponse),
     (6, Silence::CounterExhausted),
     (7, Silence::Undecided),
+    (8, Silence::Suspended),
 ];
 const REFUSALS: [(u8, Refusal); 7] = [
     (1, Refusal::Touch(TouchError::NothingWaits)),
@@ -274,6 +338,18 @@ fn parse_press(bytes: &[u8]) -> Result<Press, BadMessage> {
     }
 }
 
+fn parse_counter(kind: u8, number: u8, to: &[u8]) -> Result<Counter, BadMessage> {
+    let to = u64::from_be_bytes(to.try_into().map_err(|_| BadMessage)?);
+    let slot = || Slot::try_from(number).map_err(|_| BadMessage);
+    match kind {
+        1 => Ok(Counter::Use(slot()?, to.try_into().map_err(|_| BadMessage)?)),
+        2 => Ok(Counter::Session(slot()?, to.try_into().map_err(|_| BadMessage)?)),
+        3 => Ok(Counter::MovingFactor(slot()?, to)),
+        4 if number == 0 => Ok(Counter::Sequence(to.try_into().map_err(|_| BadMessage)?)),
+        _ => Err(BadMessage),
+    }
+}
+
 fn parse_stroke(bytes: &[u8]) -> Result<Stroke, BadMessage> {
     match *bytes {
         [KEY, usage, 0, 0, 0] => Ok(Stroke::Press(Key::plain(usage))),
@@ -322,6 +398,16 @@ mod tests {
             Request::Replug,
             Request::Show,
             Request::Atr,
+            Request::AddFault("crc@1".to_owned()),
+            Request::ListFaults,
+            Request::ClearFaults,
+            Request::Suspend,
+            Request::Resume,
+            Request::Jump(Milliseconds(u64::MAX)),
+            Request::Turn(Counter::Use(Slot::One, 32_766)),
+            Request::Turn(Counter::Session(Slot::Two, 254)),
+            Request::Turn(Counter::MovingFactor(Slot::Two, u64::MAX)),
+            Request::Turn(Counter::Sequence(255)),
         ];
         for request in requests {
             assert!(Request::parse(&request.encode()) == Ok(request.clone()));
@@ -345,6 +431,10 @@ mod tests {
             Reply::Card(CardTransport::Usb),
             Reply::Atr(vec![0x3B, 0]),
             Reply::Snapshot(b"{}".to_vec()),
+            Reply::Faults(b"[]".to_vec()),
+            Reply::Failed(HostError::Stalled),
+            Reply::Failed(HostError::TimedOut),
+            Reply::NotTurned("it is empty".to_owned()),
             Reply::Removed,
             Reply::Unavailable("the card".to_owned()),
         ];

@@ -238,6 +238,34 @@ impl<'a> Connection<'a> {
                 Ok(Reply::Done)
             }
             Request::Atr => Ok(Reply::Atr(self.card.as_ref().ok_or(NOT_OPEN)?.atr()?)),
+            Request::AddFault(text) => {
+                let fault = text.parse().map_err(|_| Reply::Refused(Refusal::BadRequest))?;
+                self.key.faults().add(fault);
+                Ok(Reply::Done)
+            }
+            Request::ListFaults => serde_json::to_vec(&self.key.faults().list())
+                .map(Reply::Faults)
+                .map_err(|_| Reply::Refused(Refusal::BadRequest)),
+            Request::ClearFaults => {
+                self.key.faults().clear();
+                Ok(Reply::Done)
+            }
+            Request::Suspend => {
+                self.key.suspend();
+                Ok(Reply::Done)
+            }
+            Request::Resume => {
+                self.key.resume();
+                Ok(Reply::Done)
+            }
+            Request::Jump(by) => {
+                self.key.jump(*by);
+                Ok(Reply::Done)
+            }
+            Request::Turn(counter) => {
+                self.key.turn(*counter).map_err(|error| Reply::NotTurned(error.to_string()))?;
+                Ok(Reply::Done)
+            }
             Request::Press(slot) => self.key.press(*slot).map(Reply::Press).map_err(|_| NOT_STORED),
             Request::Hold(duration) => self.key.hold(*duration).map(Reply::Press).map_err(|_| NOT_STORED),
             Request::Touch => {
