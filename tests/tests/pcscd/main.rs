@@ -7,7 +7,9 @@ use tapkey_ifd as _;
 mod command_line;
 mod life;
 mod ours;
+mod ykman6;
 mod ykman_config;
+mod ykman_oath;
 mod ykman_otp;
 
 use tapkey_emulator::{Power, Press, Profile, VirtualKey, port::in_process::PluggedKey};

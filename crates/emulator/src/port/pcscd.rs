@@ -243,7 +243,7 @@ fn prepare(folder: &Path, driver: &Path, readers: &[Reader]) -> Result<PathBuf, 
 }
 
 fn arguments(driver: &Path) -> Vec<String> {
-    // The folder's owner is who started this, whatever the namespace calls them.
+    // Root needs no user namespace to make the others.
     let root = fs::metadata("/proc/self").is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0);
     let user: &[&str] = if root { &[] } else { &["--user", "--map-root-user"] };
     let hide = if driver.starts_with(DRIVERS) { "" } else { DRIVERS };

@@ -1,0 +1,83 @@
+//! Yubico's next ykman, written in Rust, on the emulated key. It takes minutes to build, so these run
+//! only in `scripts/test-ykman6`.
+
+use std::path::PathBuf;
+
+use tapkey_protocol::{
+    otp::{AesKey, Otp},
+    slot::Slot,
+};
+use tapkey_tests::{
+    parts::root,
+    pcscd::{Pcscd, Run},
+};
+
+use super::{key_5, typed};
+
+const AES: [u8; 16] = *b"0123456789abcdef";
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+fn program() -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |path| root().join(path));
+    target.join("third-party/bin/ykman")
+}
+
+fn run(pcscd: &Pcscd, arguments: &[&str]) -> Run {
+    let serial = pcscd.key(0).unwrap().with(|key| key.serial()).to_string();
+    pcscd.run(&program(), &[&["--device", &serial], arguments].concat()).unwrap()
+}
+
+fn does(pcscd: &Pcscd, arguments: &[&str]) -> String {
+    run(pcscd, arguments).succeeds().unwrap()
+}
+
+#[test]
+#[ignore = "run scripts/test-ykman6, which builds the program"]
+fn slots() {
+    let pcscd = Pcscd::start(vec![key_5()]).unwrap();
+    let key = pcscd.key(0).unwrap();
+    let list = pcscd.run(&program(), &["list"]).unwrap().succeeds().unwrap();
+    assert!(list.contains("Serial: 4026531841"), "{list}");
+    let info = does(&pcscd, &["info"]);
+    assert!(info.contains("YubiKey 5 NFC") && info.contains("5.7.4"), "{info}");
+    let aes = data_encoding::HEXLOWER.encode(&AES);
+    let private = ["-p", "010203040506", "-k", &aes, "-f"];
+    does(&pcscd, &[&["otp", "yubiotp", "1", "-P", "vvcccccccccb"], &private[..]].concat());
+    let otp: Otp = typed(key, Slot::One).trim().parse().unwrap();
+    assert_eq!(otp.open(&AesKey::new(AES)).unwrap().private_id.expose(), &[1, 2, 3, 4, 5, 6]);
+    does(&pcscd, &["otp", "static", "2", "vvcc", "-f"]);
+    assert_eq!(typed(key, Slot::Two).trim_end(), "vvcc");
+
+    let code = "0a0b0c0d0e0f";
+    does(&pcscd, &["otp", "settings", "2", "--new-access-code", code, "-f"]);
+    run(&pcscd, &["otp", "static", "2", "vvvv", "-f"]).fails().unwrap();
+    assert_eq!(typed(key, Slot::Two).trim_end(), "vvcc");
+    // This alpha sends the code with `delete` and `settings` alone, not where a slot is written anew.
+    run(&pcscd, &["otp", "delete", "2", "-A", "0a0b0c0d0e00", "-f"]).fails().unwrap();
+    does(&pcscd, &["otp", "delete", "2", "-A", code, "-f"]);
+    does(&pcscd, &["otp", "swap", "-f"]);
+    let slots = does(&pcscd, &["otp", "info"]);
+    assert!(slots.contains("Slot 1: empty") && slots.contains("Slot 2: programmed"), "{slots}");
+}
+
+#[test]
+#[ignore = "run scripts/test-ykman6, which builds the program"]
+fn accounts_and_configuration() {
+    let pcscd = Pcscd::start(vec![key_5()]).unwrap();
+    does(&pcscd, &["oath", "accounts", "add", "one", SECRET, "-o", "hotp"]);
+    does(&pcscd, &["oath", "accounts", "add", "two", SECRET, "-i", "Shop"]);
+    assert_eq!(does(&pcscd, &["oath", "accounts", "code", "-s", "one"]).trim(), "755224");
+    does(&pcscd, &["oath", "accounts", "rename", "Shop:two", "Shop:three", "-f"]);
+    does(&pcscd, &["oath", "accounts", "delete", "one", "-f"]);
+    assert_eq!(does(&pcscd, &["oath", "accounts", "list"]).trim(), "Shop:three");
+    does(&pcscd, &["oath", "reset", "-f"]);
+
+    let lock = "01020304050607080102030405060708";
+    does(&pcscd, &["config", "set-lock-code", "-n", lock, "-f"]);
+    run(&pcscd, &["config", "nfc", "--disable", "oath", "-f"]).fails().unwrap();
+    does(&pcscd, &["config", "nfc", "--disable", "oath", "-L", lock, "-f"]);
+    let info = does(&pcscd, &["info"]);
+    let row = info.lines().find(|line| line.starts_with("OATH")).unwrap();
+    assert!(row.contains("Enabled") && row.contains("Disabled"), "{info}");
+}
