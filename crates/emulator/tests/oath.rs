@@ -5,6 +5,7 @@
 mod common;
 
 use common::{AID_MANAGEMENT, AID_OTP, Bench};
+use tapkey_emulator::port::in_process::PluggedKey;
 use tapkey_emulator::{
     FileStore, MemoryStore, Milliseconds, Power, Profile, SeededRandom, StateError, StateStore, TouchError,
     TouchPolicy, VirtualKey,
@@ -524,7 +525,7 @@ fn nobody_touches() {
 fn somebody_touches_from_elsewhere() {
     // A real clock, so that the wait does not run away from the other thread.
     let key = VirtualKey::builder().touch(TouchPolicy::Manual).build().unwrap();
-    let key = tapkey_emulator::port::in_process::PluggedKey::new(key).unwrap();
+    let key = PluggedKey::new(key).unwrap();
     let mut card = key.card().unwrap();
     card.transmit(&Command::select(aid::OATH).encode(Encoding::Short).unwrap()).unwrap();
     let mut send = |ins, p2, body: &[u8]| {
@@ -547,7 +548,7 @@ fn somebody_touches_from_elsewhere() {
 #[test]
 fn a_key_taken_away_while_it_waits() {
     let key = VirtualKey::builder().touch(TouchPolicy::Manual).build().unwrap();
-    let key = tapkey_emulator::port::in_process::PluggedKey::new(key).unwrap();
+    let key = PluggedKey::new(key).unwrap();
     let mut card = key.card().unwrap();
     card.transmit(&Command::select(aid::OATH).encode(Encoding::Short).unwrap()).unwrap();
     let put = Command::new(0, ins::PUT, 0, 0, touchy("t").encode()).encode(Encoding::Short).unwrap();
@@ -565,6 +566,49 @@ fn a_key_taken_away_while_it_waits() {
     let ask = Command::new(0, ins::CALCULATE, 0, 1, body).encode(Encoding::Short).unwrap();
     assert!(card.transmit(&ask).is_err());
     thief.join().unwrap();
+}
+
+/// The key in another process: one connection waits, another touches.
+#[test]
+fn over_the_socket() {
+    use tapkey_emulator::port::socket::{Client, Server};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.sock");
+    let key = VirtualKey::builder().touch(TouchPolicy::Manual).build().unwrap();
+    let server = Server::bind(&path, PluggedKey::new(key).unwrap()).unwrap();
+    let stopper = server.stopper();
+    let server = std::thread::spawn(move || server.run().unwrap());
+    let client = Client::new(&path);
+    let mut card = client.card().unwrap();
+    let mut send = |ins, p1, p2, body: &[u8]| {
+        card.transmit(&Command::new(0, ins, p1, p2, body).encode(Encoding::Short).unwrap())
+    };
+    send(0xA4, 4, 0, aid::OATH).unwrap();
+    assert_eq!(send(ins::PUT, 0, 0, &touchy("t").encode()).unwrap(), [0x90, 0]);
+    let ask = Calculate::totp(id("t"), 59, 30).encode();
+    let finger = std::thread::spawn({
+        let client = client.clone();
+        move || {
+            while client.touch().is_err() {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+    });
+    assert_eq!(send(ins::CALCULATE, 0, 1, &ask).unwrap()[..3], [0x76, 5, 6]);
+    finger.join().unwrap();
+
+    // An emulator that ends does not wait for the touch.
+    let stopped = std::thread::spawn(move || {
+        while client.show().unwrap().waits_for_touch.is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let start = std::time::Instant::now();
+        stopper.stop();
+        server.join().unwrap();
+        start.elapsed()
+    });
+    let _ = send(ins::CALCULATE, 0, 1, &ask);
+    assert!(stopped.join().unwrap() < std::time::Duration::from_secs(5));
 }
 
 /// The key itself, without a port that waits.

@@ -157,6 +157,7 @@ impl From<Algorithm> for AlgorithmName {
         match algorithm {
             Algorithm::Sha256 => Self::Sha256,
             Algorithm::Sha512 => Self::Sha512,
+            // There are no others.
             _ => Self::Sha1,
         }
     }

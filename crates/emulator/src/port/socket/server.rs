@@ -139,6 +139,12 @@ impl Server {
                 });
             }
             self.connections.close_all();
+            // Nobody is left to touch the key for a command that waits.
+            self.key.with(|key| {
+                if key.waits_for().is_some() {
+                    key.card_reset();
+                }
+            });
             Ok(())
         })
     }
