@@ -502,6 +502,39 @@ fn fido_says_what_the_key_is() {
 }
 
 #[test]
+fn fido_waits_for_a_touch_and_says_so() {
+    let mut bus = Bus::new();
+    let (one, two) = (bus.channel(), bus.channel());
+    let begin = packets(one, 0x10, &[0x0B]).remove(0);
+    let cancel = packets(one, 0x11, &[]).remove(0);
+    // Ten notices a second, then the touch.
+    bus.out(4, &begin);
+    let mut notices = 0;
+    for _ in 0..99 {
+        if let Some(notice) = bus.ctaphid_answer(one) {
+            assert_eq!(notice, (0x3B, vec![2]));
+            notices += 1;
+        }
+        bus.bench.pass(10);
+    }
+    assert_eq!(notices, 10);
+    assert_eq!(bus.bench.key.snapshot().led, "blinking");
+    bus.out(4, &packets(two, 0x01, b"x")[0]);
+    bus.bench.key.touch().unwrap();
+    assert_eq!(bus.ctaphid_answer(two), Some((0x3F, vec![0x06])));
+    assert_eq!(bus.ctaphid_answer(one), Some((0x10, vec![0])));
+    // Given up, and nobody there.
+    bus.out(4, &begin);
+    assert_eq!(bus.ctaphid_answer(one), Some((0x3B, vec![2])));
+    bus.out(4, &cancel);
+    assert_eq!(bus.ctaphid_answer(one), Some((0x10, vec![0x2D])));
+    assert_eq!(bus.bench.key.snapshot().led, "on");
+    bus.out(4, &begin);
+    bus.bench.pass(15_000);
+    assert_eq!(bus.ctaphid_answer(one), Some((0x10, vec![0x2F])));
+}
+
+#[test]
 fn a_restart_asked_for_over_fido_comes_after_the_answer() {
     let mut bus = Bus::new();
     let channel = bus.channel();

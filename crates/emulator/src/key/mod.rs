@@ -61,6 +61,7 @@ pub struct VirtualKey {
     touch: TouchPolicy,
     waiting: Option<Waiting>,
     card_answer: Option<Vec<u8>>,
+    presence: Option<bool>,
     generation: u64,
     log: Option<Log>,
     faults: Faults,
@@ -111,6 +112,7 @@ impl VirtualKey {
             touch,
             waiting: None,
             card_answer: None,
+            presence: None,
             generation: 0,
             log,
             faults,
@@ -358,6 +360,7 @@ impl VirtualKey {
         self.hid.clear();
         self.card.reset();
         self.waiting = None;
+        self.presence = None;
         self.after_command = host::AfterCommand::default();
         self.suspended = false;
         if self.device.power() != Power::Off {

@@ -25,6 +25,8 @@ pub(super) enum Purpose {
     Report(Challenge),
     /// A command over the smart card, which the dispatcher keeps.
     Command,
+    /// Somebody asked over FIDO whether anybody is there.
+    Presence,
 }
 
 /// Why a touch did nothing.
@@ -111,6 +113,7 @@ impl VirtualKey {
         let Some(waiting) = &self.waiting else { return };
         let (until, touch_at) = (waiting.until, waiting.touch_at);
         let over_reports = matches!(waiting.purpose, Purpose::Report(_));
+        let over_card = matches!(waiting.purpose, Purpose::Command);
         if touch_at.is_some_and(|at| at <= now && at < until) {
             self.touched();
         } else if until <= now {
@@ -118,8 +121,10 @@ impl VirtualKey {
             self.log_outcome("nobody touched in time");
             if over_reports {
                 self.hid.finish();
-            } else {
+            } else if over_card {
                 self.resume_card(false);
+            } else {
+                self.presence = Some(false);
             }
         } else if over_reports {
             let seconds = (until - now).0.div_ceil(1000);
@@ -142,10 +147,39 @@ impl VirtualKey {
     pub(super) fn touched(&mut self) {
         let Some(waiting) = self.waiting.take() else { return };
         self.log_event("touched");
-        let Purpose::Report(challenge) = &waiting.purpose else { return self.resume_card(true) };
+        let challenge = match &waiting.purpose {
+            Purpose::Report(challenge) => challenge,
+            Purpose::Command => return self.resume_card(true),
+            Purpose::Presence => return self.presence = Some(true),
+        };
         match otp::answer(&mut self.device, challenge) {
             Ok(answer) => self.respond(answer.expose()),
             Err(_) => self.refuse(),
+        }
+    }
+
+    /// Begins to wait for a touch that says no more than that somebody is there. False when
+    /// something else waits already: one finger cannot serve two waits.
+    pub(crate) fn ask_for_presence(&mut self) -> bool {
+        if self.is_waiting() {
+            return false;
+        }
+        self.presence = None;
+        self.wait_for_touch(Purpose::Presence);
+        true
+    }
+
+    /// Whether somebody was there, once that is known.
+    pub(crate) const fn take_presence(&mut self) -> Option<bool> {
+        self.presence.take()
+    }
+
+    /// Nobody wants to know any more.
+    pub(crate) fn forget_presence(&mut self) {
+        self.presence = None;
+        if self.waiting.as_ref().is_some_and(|waiting| matches!(waiting.purpose, Purpose::Presence)) {
+            self.waiting = None;
+            self.log_event("the host gives the question up");
         }
     }
 

@@ -70,6 +70,10 @@ impl Ccid {
     /// Takes what the host sent in one transfer. Messages may come in pieces; a piece that is not
     /// a multiple of the packet size ends a message.
     pub(super) fn receive(&mut self, key: &mut VirtualKey, bytes: &[u8]) {
+        if self.answers.len() > MOST_ANSWERS {
+            // A host that only writes is not listened to.
+            return;
+        }
         self.received.extend_from_slice(bytes);
         let Some(header) = self.received.first_chunk::<HEADER>().copied() else {
             if !bytes.len().is_multiple_of(PACKET) {
@@ -106,8 +110,11 @@ impl Ccid {
         }
         if !matches!(waiting.until, Until::Never) && waiting.patience_at <= now {
             waiting.patience_at = now + PATIENCE_INTERVAL;
-            let status = TIME_EXTENSION | self.card_status();
-            self.answers.push_back(frame(waiting.head, status, 1, 0, &[]));
+            // A host that does not read needs no second request.
+            if self.answers.is_empty() {
+                let status = TIME_EXTENSION | self.card_status();
+                self.answers.push_back(frame(waiting.head, status, 1, 0, &[]));
+            }
         }
         self.unanswered = Some(waiting);
     }
@@ -285,6 +292,8 @@ fn frame(head: Head, status: u8, error: u8, last: u8, data: &[u8]) -> Vec<u8> {
 const HEADER: usize = 10;
 /// Bytes of a packet on the bulk endpoints.
 const PACKET: usize = 64;
+/// Answers for a host that does not fetch them.
+const MOST_ANSWERS: usize = 16;
 /// The longest extended command.
 const MOST_COMMAND: usize = 65_544;
 

@@ -1,8 +1,9 @@
 //! The FIDO interface: CTAPHID (CTAP 2.1 section 11.2), as much of it as says what the key is.
 //!
 //! Channels, PING and WINK are complete. Behind them stand `authenticatorGetInfo`, U2F VERSION and
-//! the vendor commands through which Yubico's tools reach the management application. There are no
-//! FIDO credentials, and nothing can be registered.
+//! the vendor commands through which Yubico's tools reach the management application, and
+//! `authenticatorSelection`, which waits for a touch. There are no FIDO credentials, and nothing can
+//! be registered.
 
 use std::collections::VecDeque;
 
@@ -27,6 +28,14 @@ pub(super) struct CtapHid {
     winks: u64,
     /// Device information was written, perhaps with the wish to restart.
     written: bool,
+    touch: Option<Touch>,
+}
+
+/// A command that waits for a touch. The host is told so again and again.
+#[derive(Debug)]
+struct Touch {
+    channel: u32,
+    notice_at: Milliseconds,
 }
 
 /// A message whose packets are still coming.
@@ -60,17 +69,36 @@ impl CtapHid {
         self.packets.pop_front()
     }
 
-    /// Gives a message up whose packets stay away.
-    pub(super) fn tick(&mut self, now: Milliseconds) {
+    /// Gives a message up whose packets stay away, and goes on with what waits for a touch.
+    pub(super) fn tick(&mut self, key: &mut VirtualKey) {
+        let now = key.now();
         let late = |message: &mut Message| message.since + PACKET_TIMEOUT <= now;
         if let Some(message) = self.message.take_if(late) {
             self.error(message.channel, ERR_TIMEOUT);
         }
+        let Some(mut touch) = self.touch.take() else { return };
+        match key.take_presence() {
+            Some(true) => self.send(touch.channel, CBOR, &[CTAP2_OK]),
+            Some(false) => self.send(touch.channel, CBOR, &[CTAP2_TIMEOUT]),
+            None => {
+                if touch.notice_at <= now {
+                    touch.notice_at = now + NOTICE_INTERVAL;
+                    // A host that does not read needs no second notice.
+                    if self.packets.is_empty() {
+                        self.send(touch.channel, KEEPALIVE, &[TOUCH_NEEDED]);
+                    }
+                }
+                self.touch = Some(touch);
+            }
+        }
     }
 
     /// When [`tick`](Self::tick) will have something to do.
-    pub(super) fn next_event(&self) -> Option<Milliseconds> {
-        self.message.as_ref().map(|message| message.since + PACKET_TIMEOUT)
+    pub(super) fn next_event(&self, now: Milliseconds) -> Option<Milliseconds> {
+        let message = self.message.as_ref().map(|message| message.since + PACKET_TIMEOUT);
+        // A touch by the policy comes by itself.
+        let touch = self.touch.as_ref().map(|_| now + TOUCH_POLL);
+        [message, touch].into_iter().flatten().min()
     }
 
     /// Takes a packet. A short one is as good as one filled up with zeros.
@@ -80,7 +108,11 @@ impl CtapHid {
         packet[..length].copy_from_slice(&bytes[..length]);
         let [c0, c1, c2, c3, kind, ..] = packet;
         let channel = u32::from_be_bytes([c0, c1, c2, c3]);
-        self.tick(key.now());
+        self.tick(key);
+        if self.packets.len() > MOST_PACKETS {
+            // A host that only writes is not listened to.
+            return;
+        }
         if kind & OPENS == 0 {
             self.go_on(key, channel, kind, &packet[5..]);
         } else {
@@ -96,6 +128,17 @@ impl CtapHid {
         }
         match &self.message {
             // A new channel, or a host that starts over, disturbs nobody else.
+            _ if self.touch.is_some() => match (&self.touch, command) {
+                (Some(touch), INIT | CANCEL) if touch.channel == channel => {
+                    self.touch = None;
+                    key.forget_presence();
+                    if command == CANCEL {
+                        return self.send(channel, CBOR, &[CTAP2_CANCELLED]);
+                    }
+                }
+                (_, INIT) => {}
+                _ => return self.error(channel, ERR_BUSY),
+            },
             Some(open) if command != INIT && open.channel != channel => {
                 return self.error(channel, ERR_BUSY);
             }
@@ -149,7 +192,13 @@ impl CtapHid {
             }
             WINK => Err(ERR_LENGTH),
             MESSAGE if applications.contains(Capabilities::U2F) => Ok(u2f(data)),
-            CBOR if applications.contains(Capabilities::FIDO2) => cbor(data, applications),
+            CBOR if applications.contains(Capabilities::FIDO2) => {
+                if data.first() == Some(&SELECTION) && key.ask_for_presence() {
+                    self.touch = Some(Touch { channel, notice_at: key.now() });
+                    return;
+                }
+                cbor(data, applications)
+            }
             SET_MODE => key.set_mode(data).map(|()| Vec::new()).map_err(refused),
             READ_CONFIG => key.read_config(data.first().copied().unwrap_or(0)).map_err(refused),
             WRITE_CONFIG => {
@@ -225,13 +274,15 @@ fn u2f(data: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// CTAP2: only `authenticatorGetInfo` (CTAP 2.1 section 6.4).
+/// CTAP2: `authenticatorGetInfo` (CTAP 2.1 section 6.4).
 fn cbor(data: &[u8], applications: Capabilities) -> Result<Vec<u8>, u8> {
     const GET_INFO: u8 = 0x04;
     const INVALID_COMMAND: u8 = 0x01;
     match data.first() {
         None => Err(ERR_LENGTH),
         Some(&GET_INFO) => Ok(info(applications)),
+        // Another interface of the key waits for a touch.
+        Some(&SELECTION) => Ok(vec![CTAP2_BUSY]),
         Some(_) => Ok(vec![INVALID_COMMAND]),
     }
 }
@@ -270,6 +321,8 @@ const FIRST_DATA: usize = PACKET - 7;
 const NEXT_DATA: usize = PACKET - 5;
 /// The longest message: 128 packets that follow, numbered with seven bits.
 const MOST_DATA: usize = FIRST_DATA + 128 * NEXT_DATA;
+/// Packets for a host that does not fetch them: four of the longest messages.
+const MOST_PACKETS: usize = 516;
 const NONCE: usize = 8;
 const OPENS: u8 = 0x80;
 const BROADCAST: u32 = 0xFFFF_FFFF;
@@ -283,6 +336,7 @@ const INIT: u8 = 0x06;
 const WINK: u8 = 0x08;
 const CBOR: u8 = 0x10;
 const CANCEL: u8 = 0x11;
+const KEEPALIVE: u8 = 0x3B;
 const ERROR: u8 = 0x3F;
 /// Yubico's own.
 const SET_MODE: u8 = 0x40;
@@ -302,3 +356,14 @@ const ERR_TIMEOUT: u8 = 0x05;
 const ERR_BUSY: u8 = 0x06;
 const ERR_CHANNEL: u8 = 0x0B;
 const ERR_OTHER: u8 = 0x7F;
+
+/// CTAP2: `authenticatorSelection` (CTAP 2.1 section 6.9), and what it answers.
+const SELECTION: u8 = 0x0B;
+const CTAP2_OK: u8 = 0x00;
+const CTAP2_BUSY: u8 = 0x06;
+const CTAP2_CANCELLED: u8 = 0x2D;
+const CTAP2_TIMEOUT: u8 = 0x2F;
+/// In a KEEPALIVE: somebody has to touch the key.
+const TOUCH_NEEDED: u8 = 2;
+const NOTICE_INTERVAL: Milliseconds = Milliseconds(100);
+const TOUCH_POLL: Milliseconds = Milliseconds(20);

@@ -133,7 +133,7 @@ impl UsbDevice {
     pub fn poll(&mut self, key: &mut VirtualKey) -> Vec<Completion> {
         let now = key.now();
         if !self.note_loss(key) {
-            self.fido.tick(now);
+            self.fido.tick(key);
             self.ccid.tick(key);
         }
         let waiting = std::mem::take(&mut self.waiting);
@@ -158,7 +158,7 @@ impl UsbDevice {
         }
         let listened = self.waiting.iter().any(|urb| urb.address() == EP_KEYBOARD);
         let typing = if listened { self.keyboard.next_event(now) } else { None };
-        [typing, self.fido.next_event(), self.ccid.next_event(now)].into_iter().flatten().min()
+        [typing, self.fido.next_event(now), self.ccid.next_event(now)].into_iter().flatten().min()
     }
 
     /// Forgets a transfer that waits. False when there is none of that number, because it was
