@@ -196,7 +196,7 @@ impl Host {
     }
 
     /// The connection ends, perhaps after the last answers.
-    fn is_gone(mut self) -> bool {
+    fn loses_the_key(mut self) -> bool {
         self.stream.read_to_end(&mut Vec::new()).is_ok()
     }
 }
@@ -368,7 +368,7 @@ fn a_key_that_loses_its_power_is_pulled_out() {
     let mut host = plug.host();
     host.ask(1, 8);
     plug.key.replug().unwrap();
-    assert!(host.is_gone());
+    assert!(host.loses_the_key());
     plug.wait_until(|plug| !plug.options.is_plugged_in());
     assert_eq!(plug.host().read_report()[1..4], [5, 7, 4]);
 }
@@ -398,7 +398,7 @@ fn hosts_that_talk_nonsense_are_dropped_and_hurt_nobody() {
     for command in commands {
         let mut host = plug.host();
         host.stream.write_all(&command).unwrap();
-        assert!(host.is_gone());
+        assert!(host.loses_the_key());
         plug.wait_until(|plug| !plug.options.is_plugged_in());
     }
     // More transfers than any host leaves waiting.
