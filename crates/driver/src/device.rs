@@ -206,7 +206,7 @@ impl Device {
         OtpSession::over_card(open_card(&**connector, control)?, control)
     }
 
-    fn connectors(&self) -> impl Iterator<Item = &Arc<dyn Connector>> {
+    pub(crate) fn connectors(&self) -> impl Iterator<Item = &Arc<dyn Connector>> {
         self.hid.iter().chain(self.card.iter().map(|(connector, _)| connector))
     }
 }

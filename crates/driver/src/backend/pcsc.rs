@@ -42,35 +42,72 @@ pub struct Readers {
 /// it refuses this user.
 pub fn connectors(wanted: Option<&str>) -> Result<Readers, LinkError> {
     let context = Context::establish(Scope::User).map_err(link_error)?;
-    let names = match context.list_readers_owned() {
-        Err(PcscError::NoReadersAvailable) => Vec::new(),
-        other => other.map_err(link_error)?,
-    };
     let mut readers = Readers::default();
-    for reader in names {
-        look_into(&context, reader, wanted, &mut readers);
+    for reader in names(&context)? {
+        match look_into(&context, reader, wanted) {
+            Some(Reader::Key(key, _)) => readers.keys.push(key),
+            Some(Reader::Empty(name)) => readers.empty.push(name),
+            None => {}
+        }
     }
     readers.keys.sort_by(|left, right| left.reader.cmp(&right.reader));
     Ok(readers)
 }
 
-fn look_into(context: &Context, reader: CString, wanted: Option<&str>, readers: &mut Readers) {
+/// Looks for keys in all readers again and again, without connecting to a card.
+#[derive(Default)]
+pub(crate) struct Observer {
+    /// Kept, because a service that was started on demand would end between two looks.
+    context: Option<Context>,
+}
+
+impl Observer {
+    /// The keys that are there, chosen as by [`connectors`], each with a number that changes
+    /// whenever a card is put into its reader.
+    pub(crate) fn look(&mut self, wanted: Option<&str>) -> Result<Vec<(CardConnector, u32)>, LinkError> {
+        let context = match self.context.take() {
+            Some(context) => context,
+            None => Context::establish(Scope::User).map_err(link_error)?,
+        };
+        let keys =
+            names(&context)?.into_iter().filter_map(|reader| match look_into(&context, reader, wanted)? {
+                Reader::Key(key, count) => Some((key, count)),
+                Reader::Empty(_) => None,
+            });
+        let keys = keys.collect();
+        // After a failure the next look begins with a new one: the service may have been restarted.
+        self.context = Some(context);
+        Ok(keys)
+    }
+}
+
+/// A reader that is meant.
+enum Reader {
+    Key(CardConnector, u32),
+    Empty(String),
+}
+
+fn names(context: &Context) -> Result<Vec<CString>, LinkError> {
+    match context.list_readers_owned() {
+        Err(PcscError::NoReadersAvailable) => Ok(Vec::new()),
+        other => other.map_err(link_error),
+    }
+}
+
+fn look_into(context: &Context, reader: CString, wanted: Option<&str>) -> Option<Reader> {
     let mut states = [ReaderState::new(reader.clone(), State::UNAWARE)];
     // A reader that vanishes or fails while it is being looked at has no key to offer.
-    if context.get_status_change(Duration::ZERO, &mut states).is_err() {
-        return;
-    }
+    context.get_status_change(Duration::ZERO, &mut states).ok()?;
     let [state] = states;
     let name = reader.to_string_lossy().into_owned();
-    let present = state.event_state().contains(State::PRESENT);
     if !is_meant(&name, state.atr(), wanted) {
-        return;
+        return None;
     }
-    if !present {
-        readers.empty.push(name);
-        return;
+    if !state.event_state().contains(State::PRESENT) {
+        return Some(Reader::Empty(name));
     }
-    readers.keys.push(CardConnector { transport: transport(&name, state.atr()), reader });
+    let transport = transport(&name, state.atr());
+    Some(Reader::Key(CardConnector { transport, reader }, state.event_count()))
 }
 
 /// Whether the reader is one to look at.

@@ -2,6 +2,7 @@
 
 mod merge;
 mod select;
+pub mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -83,14 +84,37 @@ pub fn list(options: &Options, control: &Control) -> Result<Listing, Error> {
 /// # Errors
 /// [`Error::Cancelled`] or [`Error::DeadlinePassed`].
 pub fn gather(connectors: Vec<Arc<dyn Connector>>, control: &Control) -> Result<Listing, Error> {
-    let mut halves = Vec::new();
+    gather_with(Vec::new(), connectors, control)
+}
+
+/// The same with interfaces whose keys have told what they are and are not asked again.
+fn gather_with(
+    told: Vec<(Arc<dyn Connector>, DeviceInfo)>,
+    connectors: Vec<Arc<dyn Connector>>,
+    control: &Control,
+) -> Result<Listing, Error> {
     let mut diagnostics = Vec::new();
     // Asking a reader where it is plugged in connects to its card, so it is only done to match it.
-    let by_place =
-        connectors.iter().any(|connector| connector.ways().hid && connector.usb().address.is_some());
+    let by_place = told
+        .iter()
+        .map(|(connector, _)| connector)
+        .chain(&connectors)
+        .any(|connector| connector.ways().hid && connector.usb().address.is_some());
+    let place = |connector: &dyn Connector| {
+        if by_place || connector.ways().hid { connector.usb() } else { UsbPlace::default() }
+    };
+    let mut halves: Vec<Half> = told
+        .into_iter()
+        .map(|(connector, info)| Half {
+            ways: connector.ways(),
+            place: place(&*connector),
+            connector,
+            info: Some(info),
+        })
+        .collect();
     for connector in connectors {
         control.check()?;
-        let place = if by_place || connector.ways().hid { connector.usb() } else { UsbPlace::default() };
+        let place = place(&*connector);
         let mut half = Half { ways: connector.ways(), connector, place, info: None };
         // The other interface of a key that has already told what it is need not be asked, which
         // would make older firmware switch interfaces for three seconds.
