@@ -26,7 +26,8 @@
 //! | [`TouchPolicy`] | who touches it when it waits |
 //! | [`faults`] | what goes wrong on purpose: lost reports, wrong checksums, power cuts … |
 //! | [`Recorder`] | writes down what goes in and out, secrets left out |
-//! | [`port`] | how programs reach it: in the same process, or over a Unix socket |
+//! | [`usb`] | the same key as a USB device: keyboard, smart card, FIDO interface |
+//! | [`port`] | how programs reach it: in the same process, over a Unix socket, through pcscd, through a kernel |
 //!
 //! What is there: the OTP application with both slots and all their kinds, over HID reports and
 //! over the card, the management application, the OATH application with its password, touch and
