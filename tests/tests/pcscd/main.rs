@@ -7,6 +7,7 @@ use tapkey_ifd as _;
 mod command_line;
 mod life;
 mod ours;
+mod vpcd;
 mod ykman6;
 mod ykman_config;
 mod ykman_oath;

@@ -5,3 +5,4 @@ pub mod pcscd;
 pub mod replay;
 pub mod socket;
 pub mod usbip;
+pub mod vpcd;

@@ -2,6 +2,7 @@
 //! program that uses smart cards.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     thread,
 };
@@ -11,8 +12,10 @@ use serde::Serialize;
 use tapkey_emulator::{
     Profile, Snapshot,
     port::{
+        in_process::PluggedKey,
         pcscd::{PcscdError, PrivatePcscd, Reader, reader_conf},
         socket,
+        vpcd::{self, Vpcd},
     },
 };
 
@@ -49,6 +52,11 @@ pub(crate) struct Run {
     /// The reader driver for pcscd; without it, the one beside this program.
     #[arg(long, value_name = "FILE", env = "TAPKEY_READER_DRIVER", hide_env_values = true)]
     reader_driver: Option<PathBuf>,
+
+    /// Put the key into a reader of vsmartcard's vpcd, which listens at this address.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
+        default_missing_value = VPCD)]
+    vpcd: Option<SocketAddr>,
 
     #[command(flatten)]
     usb: super::usb::Usb,
@@ -106,6 +114,7 @@ fn keep(args: &Run, path: &Path, wish: &Wish, context: &Context) -> Result<(), F
     // Pulled out when this ends.
     let usb = args.usb.open(&key, context)?;
     let plugged_into = usb.as_ref().map(super::usb::Ports::report);
+    let vpcd = args.vpcd.map(|address| InVpcd::start(address, &key)).transpose()?;
     let snapshot = key.snapshot();
     let socket = server.path().display().to_string();
     thread::scope(|scope| {
@@ -124,6 +133,7 @@ fn keep(args: &Run, path: &Path, wish: &Wish, context: &Context) -> Result<(), F
             stopper.stop();
         }
         let served = serving.join().map_err(|_| Failure::failed("the thread that serves the key ended"))?;
+        drop(vpcd);
         // Only now may the service end; the order matters to programs that are at it.
         drop(started?);
         said?;
@@ -131,6 +141,29 @@ fn keep(args: &Run, path: &Path, wish: &Wish, context: &Context) -> Result<(), F
             Failure::failed(format!("the software key is served no more: {}", chain(&error)))
         })
     })
+}
+
+/// The key in a reader of vpcd, until this is dropped.
+struct InVpcd {
+    stopper: vpcd::Stopper,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl InVpcd {
+    fn start(address: SocketAddr, key: &PluggedKey) -> Result<Self, Failure> {
+        let port = Vpcd::connect(address, key.clone())
+            .map_err(|error| Failure::new(Exit::Unreachable, chain(&error)))?;
+        let stopper = port.stopper();
+        Ok(Self { stopper, thread: Some(thread::spawn(move || port.run())) })
+    }
+}
+
+impl Drop for InVpcd {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        // Whatever ended it, it has ended.
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
 }
 
 fn announce(running: &Running<'_>, context: &Context) -> Result<(), Failure> {
@@ -215,6 +248,8 @@ fn quoted(text: &str) -> String {
     if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
+/// Where vpcd listens for the card of its first reader.
+const VPCD: &str = "127.0.0.1:35963";
 const DRIVER: &str = "libtapkey_ifd.so";
 
 #[cfg(test)]
