@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tapkey_protocol::link::{CardLink, CardTransport, LinkError, OtpLink};
 use tapkey_protocol::management::{DeviceInfo, FormFactor, Interfaces};
+use tapkey_protocol::transcript::recording::Tape;
 use tapkey_protocol::version::Version;
 
 use crate::connector::{Connector, UsbPlace, Ways};
@@ -13,6 +14,7 @@ use crate::control::Control;
 use crate::discover::probe;
 use crate::error::{Error, NotOverThisLink};
 use crate::naming::product_name;
+use crate::recorded::Recorded;
 use crate::session::management::ManagementSession;
 use crate::session::otp::{OtpSession, card_takes_settings};
 
@@ -56,6 +58,17 @@ impl Device {
             card.map(|transport| (Arc::clone(&connector), transport)),
             connector.usb(),
         ))
+    }
+
+    /// The same key, with everything that passes over its links from now on written down.
+    #[must_use]
+    pub fn recorded(mut self, tape: &Tape) -> Self {
+        let record = |connector: Arc<dyn Connector>| -> Arc<dyn Connector> {
+            Arc::new(Recorded::new(connector, tape.clone()))
+        };
+        self.hid = self.hid.map(record);
+        self.card = self.card.map(|(connector, transport)| (record(connector), transport));
+        self
     }
 
     pub(crate) fn new(

@@ -113,6 +113,7 @@ mod connector;
 mod device;
 mod error;
 mod naming;
+mod recorded;
 mod session;
 mod transport;
 
@@ -121,6 +122,7 @@ pub use control::{CancelToken, Control, TouchEvent};
 pub use device::{Device, Prefer};
 pub use error::{Error, InputError, Malformed, NotOverThisLink, Refusal};
 pub use naming::product_name;
+pub use recorded::Recorded;
 pub use session::management::{Applied, ManagementSession};
 pub use session::otp::{Caveat, OtpSession, OtpStatus, SlotState, Transport};
 

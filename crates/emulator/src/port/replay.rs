@@ -3,6 +3,9 @@
 //! A recording of something that went wrong becomes a test of it: play it to the code that it went
 //! wrong with. Links are handed out in the order in which they were opened when it was recorded.
 //!
+//! Parts of a command that consist of zeros are not sent, so a command with other secrets than the
+//! recorded ones may have more or fewer parts. Where secrets were left out, both are accepted.
+//!
 //! ```
 //! use tapkey_emulator::port::replay::Replay;
 //! use tapkey_protocol::link::CardLink;
@@ -80,6 +83,9 @@ pub enum Departure {
 pub struct ReplayOtp {
     replay: Replay,
     link: u32,
+    last_read: Option<Report>,
+    /// A part was written that is not in the recording, as it was zeros then.
+    extra: bool,
 }
 
 /// The smart card of a recorded key.
@@ -113,7 +119,7 @@ impl Replay {
     /// [`LinkError::Unavailable`] when no more were.
     pub fn otp(&self) -> Result<ReplayOtp, LinkError> {
         let (link, _) = self.open(|interface| interface == Interface::Otp)?;
-        Ok(ReplayOtp { replay: self.clone(), link })
+        Ok(ReplayOtp { replay: self.clone(), link, last_read: None, extra: false })
     }
 
     /// The next link to a smart card that was opened.
@@ -188,8 +194,53 @@ impl Replay {
     }
 }
 
+impl Work {
+    /// The host writes a report with this flag. Drops recorded parts of a hidden command that come
+    /// before it: they are zeros now. True when the host's part comes before the recorded ones:
+    /// it was zeros then.
+    fn take_up(&mut self, link: u32, flag: u8) -> bool {
+        if !is_middle(flag) && flag != LAST_PART {
+            return false;
+        }
+        loop {
+            let mut lines = self.left.iter().enumerate().filter(|(_, (_, line))| line.link() == Some(link));
+            let Some((index, (_, Line::Write { report, error: None, .. }))) = lines.next() else {
+                return false;
+            };
+            let Some(recorded) = report.get(FLAG_AT) else { return false };
+            if flag < recorded {
+                return report.get(0).is_none()
+                    && is_middle(flag)
+                    && (is_middle(recorded) || recorded == LAST_PART);
+            }
+            if flag == recorded || !is_middle(recorded) || report.get(0).is_some() {
+                return false;
+            }
+            // The part, and the look whether the key has taken it.
+            let read = lines.next().filter(|(_, (_, line))| matches!(line, Line::Read { .. }));
+            if let Some((read, _)) = read {
+                self.left.remove(read);
+            }
+            self.left.remove(index);
+        }
+    }
+}
+
+/// A part of a command that is left out when it is zeros.
+const fn is_middle(flag: u8) -> bool {
+    0x80 < flag && flag < LAST_PART
+}
+
+const LAST_PART: u8 = 0x89;
+const FLAG_AT: usize = 7;
+
 impl OtpLink for ReplayOtp {
     fn write_report(&mut self, report: &Report) -> Result<(), LinkError> {
+        if self.replay.lock().take_up(self.link, report[7]) {
+            self.extra = true;
+            return Ok(());
+        }
+        self.extra = false;
         // What a host writes may be a secret, so only the flag is told.
         let found = format!("wrote another report, with flag {:02x}", report[7]);
         self.replay.play(self.link, &found, |line| match line {
@@ -201,13 +252,18 @@ impl OtpLink for ReplayOtp {
     }
 
     fn read_report(&mut self) -> Result<Report, LinkError> {
-        self.replay.play(self.link, "read a report", |line| match line {
+        if let (true, Some(report)) = (self.extra, self.last_read) {
+            return Ok(report);
+        }
+        let report = self.replay.play(self.link, "read a report", |line| match line {
             Line::Read { error: Some(error), .. } => Some(Err(*error)),
             Line::Read { report: Some(report), .. } => {
                 Some(Report::try_from(report.0.as_slice()).map_err(|_| Failure::Malformed))
             }
             _ => None,
-        })
+        })?;
+        self.last_read = Some(report);
+        Ok(report)
     }
 }
 
@@ -288,6 +344,37 @@ mod tests {
         replay.finish().unwrap();
         let error = otp.read_report().unwrap_err().to_string();
         assert!(error.contains("has ended, and the host still read a report"), "{error}");
+    }
+
+    #[test]
+    fn a_command_with_other_secrets_may_have_other_parts() {
+        use tapkey_protocol::hid::Frame;
+        let send = |link: &mut dyn OtpLink, payload: &[u8]| {
+            for report in Frame::new(1, payload).unwrap().reports() {
+                link.write_report(&report)?;
+                link.read_report()?;
+            }
+            Ok::<_, LinkError>(())
+        };
+        let sparse = [0; 58];
+        let mut middle = [0; 58];
+        middle[20..30].copy_from_slice(&[7; 10]);
+        let full = [7; 58];
+        for recorded in [&sparse, &middle, &full] {
+            let recording = recorded_sending(recorded, send);
+            for played in [&sparse, &middle, &full] {
+                let replay = Replay::new(recording.clone());
+                send(&mut replay.otp().unwrap(), played).unwrap();
+                replay.finish().unwrap();
+            }
+        }
+    }
+
+    fn recorded_sending(
+        payload: &[u8],
+        send: impl Fn(&mut dyn OtpLink, &[u8]) -> Result<(), LinkError>,
+    ) -> Recording {
+        recorded(|key| send(&mut key.otp().unwrap(), payload).unwrap())
     }
 
     #[test]

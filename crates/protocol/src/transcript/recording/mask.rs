@@ -58,7 +58,7 @@ impl Mask {
         match (show, answer) {
             (true, _) => waiting,
             (false, true) => hide_answer(waiting),
-            (false, false) => waiting.into_iter().map(hide_report).collect(),
+            (false, false) => waiting.into_iter().map(hide_part).collect(),
         }
     }
 
@@ -105,7 +105,7 @@ impl Mask {
             Line::Write { at, link, report, error } if index == last => {
                 Line::Write { at, link, report: report.hide(0..1).hide(2..4), error }
             }
-            line => hide_report(line),
+            line => hide_part(line),
         };
         waiting.into_iter().enumerate().map(hide).collect()
     }
@@ -177,6 +177,16 @@ fn zero_data(bytes: &Bytes, length: usize) -> Bytes {
         *byte = 0;
     }
     zeros
+}
+
+/// Leaves out the data of a part of a command, zeros too: other secrets have zeros elsewhere.
+fn hide_part(line: Line) -> Line {
+    match line {
+        Line::Write { at, link, report, error } => {
+            Line::Write { at, link, report: report.hide(0..REPORT_DATA), error }
+        }
+        line => hide_report(line),
+    }
 }
 
 /// Leaves out the data of a report that may be a secret: a part of an unknown command, or what a

@@ -1,0 +1,333 @@
+//! Every fault, at every moment, in every operation, over every link: the driver ends in time, with
+//! a typed error or with success; success means that it is so; a slot is old or new; and the key
+//! works again afterwards.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::as_conversions, missing_docs)]
+
+mod common;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{NONE, Over, SERIAL, chal_yubico, chalresp, hotp, yubico_otp};
+use serde_json::Value;
+use tapkey_driver::clock::ManualClock;
+use tapkey_driver::{Control, Error, ManagementSession, NotOverThisLink, OtpSession};
+use tapkey_emulator::port::in_process::{self, PluggedKey};
+use tapkey_emulator::{
+    Faults, MemoryStore, Milliseconds, Power, Profile, SeededRandom, StateStore, TouchPolicy, VirtualKey,
+};
+use tapkey_protocol::slot::{Options, Slot, Update};
+
+/// Each strikes at the first occasion, then at the second, and so on until there is none.
+const FAULTS: [&str; 28] = [
+    "crc",
+    "report-lost",
+    "write-lost",
+    "read-lost",
+    "frame-cut",
+    "answer-cut=1",
+    "answer-cut=2",
+    "stuck-write=3",
+    "stuck-write=100000",
+    "stall",
+    "answer-delay=300",
+    "answer-delay=60000",
+    "unplug",
+    "removal",
+    "removal-after",
+    "mute",
+    "response-lost",
+    "status=6f00",
+    "status=6a82",
+    "status=6985",
+    "short-response=0",
+    "short-response=3",
+    "response-delay=5000",
+    "touch-never",
+    "power-cut=during",
+    "power-cut=after",
+    "power-cut=before",
+    "status=9000",
+];
+
+/// From the first occasion on, always; and at random.
+const STANDING: [&str; 12] = [
+    "crc@1x*",
+    "report-lost@2x*",
+    "read-lost%20",
+    "write-lost%10",
+    "report-lost%5",
+    "stall%3",
+    "stuck-write=40%10",
+    "stuck-write=2%60",
+    "mute%20",
+    "short-response=2%20",
+    "status=9000%20",
+    "answer-cut%50",
+];
+
+type Work = fn(&mut OtpSession, &Control) -> Result<String, Error>;
+
+/// An operation, with something that tells its outcome from others.
+struct Operation {
+    name: &'static str,
+    work: Work,
+    /// It changes a slot.
+    writes: bool,
+}
+
+const fn reading(name: &'static str, work: Work) -> Operation {
+    Operation { name, work, writes: false }
+}
+
+const fn writing(name: &'static str, work: Work) -> Operation {
+    Operation { name, work, writes: true }
+}
+
+fn text<T: Debug>(value: T) -> String {
+    format!("{value:?}")
+}
+
+const OPERATIONS: [Operation; 11] = [
+    reading("status", |otp, control| otp.status(control).map(text)),
+    reading("serial", |otp, control| otp.serial(control).map(text)),
+    reading("device info", |otp, control| otp.device_info(control).map(text)),
+    reading("HMAC challenge", |otp, control| {
+        otp.challenge_hmac(Slot::Two, b"challenge", control).map(|response| text(response.expose()))
+    }),
+    reading("HMAC challenge with a touch", |otp, control| {
+        otp.challenge_hmac(Slot::One, b"challenge", control).map(|response| text(response.expose()))
+    }),
+    writing("program", |otp, control| {
+        otp.program(Slot::One, &yubico_otp(NONE), &NONE, control).map(|()| String::new())
+    }),
+    writing("program over another", |otp, control| {
+        otp.program(Slot::Two, &hotp(), &NONE, control).map(|()| String::new())
+    }),
+    writing("program a Yubico challenge", |otp, control| {
+        otp.program(Slot::Two, &chal_yubico(), &NONE, control).map(|()| String::new())
+    }),
+    writing("update", |otp, control| {
+        let mut options = Options::for_challenges();
+        options.led_inverted = !options.led_inverted;
+        let update = Update { options, access_code: NONE };
+        otp.update(Slot::Two, &update, &NONE, control).map(|()| String::new())
+    }),
+    writing("swap", |otp, control| otp.swap(&NONE, control).map(|()| String::new())),
+    writing("delete", |otp, control| otp.delete(Slot::Two, &NONE, control).map(|()| String::new())),
+];
+
+/// A key with a challenge-response slot each, slot 1 with a touch, and its clock.
+struct Rig {
+    key: PluggedKey,
+    store: MemoryStore,
+    clock: Arc<ManualClock>,
+    control: Control,
+    over: Over,
+}
+
+impl Rig {
+    fn prepared() -> Vec<u8> {
+        let rig = Self::new(None, Over::Hid, &Faults::new());
+        let mut otp = rig.open().unwrap();
+        otp.program(Slot::One, &chalresp(b"one", true), &NONE, &rig.control).unwrap();
+        otp.program(Slot::Two, &chalresp(b"two", false), &NONE, &rig.control).unwrap();
+        rig.document()
+    }
+
+    fn new(document: Option<&[u8]>, over: Over, faults: &Faults) -> Self {
+        let mut store = MemoryStore::new();
+        if let Some(document) = document {
+            store.save(document).unwrap();
+        }
+        let mut key = VirtualKey::builder()
+            .profile(Profile::YUBIKEY_5_7_4)
+            .serial(SERIAL)
+            .random(SeededRandom::new(7))
+            .touch(TouchPolicy::Automatic(Milliseconds(700)))
+            .state(store.clone())
+            .faults(faults.clone())
+            .build()
+            .unwrap();
+        key.power(if over == Over::Nfc { Power::Nfc } else { Power::Usb }).unwrap();
+        let emulated = in_process::ManualClock::new();
+        let key = PluggedKey::with_clock(key, emulated.clone()).unwrap();
+        let clock = Arc::new(ManualClock::with_hook(move |elapsed| {
+            let now = u64::try_from(elapsed.as_millis()).unwrap();
+            emulated.advance(Milliseconds(now) - emulated.now());
+        }));
+        let control = Control::with_clock(clock.clone()).with_timeout(PATIENCE);
+        Self { key, store, clock, control, over }
+    }
+
+    fn open(&self) -> Result<OtpSession, Error> {
+        match self.over {
+            Over::Hid => OtpSession::over_hid(self.key.otp()?, &self.control),
+            Over::Usb | Over::Nfc => OtpSession::over_card(self.key.card()?, &self.control),
+        }
+    }
+
+    fn document(&self) -> Vec<u8> {
+        self.store.clone().load().unwrap().unwrap().expose().to_vec()
+    }
+
+    /// What is programmed, without what counts.
+    fn slots(&self) -> [Value; 2] {
+        let document: Value = serde_json::from_slice(&self.document()).unwrap();
+        ["slot_1", "slot_2"].map(|slot| document[slot]["record"].clone())
+    }
+
+    /// Plugs it in again where it was pulled out, and tries everything once more.
+    fn works_again(&self) {
+        self.key.faults().clear();
+        if self.key.with(|key| key.powered()) == Power::Off {
+            self.key.plug(if self.over == Over::Nfc { Power::Nfc } else { Power::Usb }).unwrap();
+        }
+        let control = Control::with_clock(self.clock.clone()).with_timeout(PATIENCE);
+        let mut otp = match self.over {
+            Over::Hid => OtpSession::over_hid(self.key.otp().unwrap(), &control).unwrap(),
+            Over::Usb | Over::Nfc => OtpSession::over_card(self.key.card().unwrap(), &control).unwrap(),
+        };
+        otp.program(Slot::One, &chalresp(b"three", false), &NONE, &control).unwrap();
+        match otp.challenge_hmac(Slot::One, b"challenge", &control) {
+            Ok(_) => {}
+            Err(Error::NotOverThisLink(NotOverThisLink::ChallengeOverUsbCard)) if self.over == Over::Usb => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+/// What an operation does when nothing goes wrong.
+struct Expected {
+    outcome: Result<String, String>,
+    old: [Value; 2],
+    new: [Value; 2],
+}
+
+fn undisturbed(operation: &Operation, document: &[u8], over: Over) -> Expected {
+    let rig = Rig::new(Some(document), over, &Faults::new());
+    let old = rig.slots();
+    let outcome = rig.open().and_then(|mut otp| (operation.work)(&mut otp, &rig.control)).map_err(text);
+    let new = rig.slots();
+    assert_eq!(operation.writes, old != new, "{} {over:?}", operation.name);
+    Expected { outcome, old, new }
+}
+
+/// What came of all runs, so that a walk that tests nothing is noticed.
+#[derive(Debug, Default)]
+struct Tally {
+    struck: u32,
+    survived: u32,
+    failed_old: u32,
+    failed_new: u32,
+}
+
+/// Runs an operation with a fault; how often the fault has struck.
+fn disturbed(
+    operation: &Operation,
+    document: &[u8],
+    over: Over,
+    expected: &Expected,
+    fault: &str,
+    tally: &mut Tally,
+) -> u32 {
+    let faults = Faults::seeded(11);
+    let rig = Rig::new(Some(document), over, &faults);
+    faults.add(fault.parse().unwrap());
+    let result = rig.open().and_then(|mut otp| (operation.work)(&mut otp, &rig.control));
+    let fired = faults.list()[0].fired;
+    let context = format!("{fault} in {} {over:?}: {result:?}", operation.name);
+    assert!(rig.clock.elapsed() <= PATIENCE, "{context}: {:?}", rig.clock.elapsed());
+    let slots = rig.slots();
+    match &result {
+        Ok(outcome) => {
+            assert_eq!(Ok(outcome), expected.outcome.as_ref(), "{context}");
+            assert_eq!(slots, expected.new, "{context}");
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            assert!(fired > 0 || expected.outcome.is_err(), "{context}");
+        }
+    }
+    assert!(slots == expected.old || slots == expected.new, "{context}: {slots:?}");
+    if fired > 0 {
+        tally.struck += 1;
+        match &result {
+            Ok(_) => tally.survived += 1,
+            Err(_) if operation.writes && slots == expected.new => tally.failed_new += 1,
+            Err(_) => tally.failed_old += 1,
+        }
+    }
+    rig.works_again();
+    fired
+}
+
+fn walk(over: Over) {
+    let document = Rig::prepared();
+    let mut tally = Tally::default();
+    for operation in &OPERATIONS {
+        let expected = undisturbed(operation, &document, over);
+        for fault in FAULTS {
+            for moment in 1.. {
+                assert!(moment < 200, "{fault} in {} strikes for ever", operation.name);
+                let text = format!("{fault}@{moment}");
+                if disturbed(operation, &document, over, &expected, &text, &mut tally) == 0 {
+                    break;
+                }
+            }
+        }
+        for fault in STANDING {
+            disturbed(operation, &document, over, &expected, fault, &mut tally);
+        }
+    }
+    let Tally { struck, survived, failed_old, failed_new } = tally;
+    assert!(struck > 200 && survived > 20 && failed_old > 50 && failed_new > 10, "{over:?}: {tally:?}");
+}
+
+#[test]
+fn every_fault_over_hid() {
+    walk(Over::Hid);
+}
+
+#[test]
+fn every_fault_over_the_smart_card_on_usb() {
+    walk(Over::Usb);
+}
+
+#[test]
+fn every_fault_over_nfc() {
+    walk(Over::Nfc);
+}
+
+#[test]
+fn every_fault_while_the_management_application_is_asked() {
+    let document = Rig::prepared();
+    for over in [Over::Hid, Over::Usb, Over::Nfc] {
+        for fault in FAULTS {
+            for moment in 1.. {
+                let faults = Faults::new();
+                let rig = Rig::new(Some(&document), over, &faults);
+                faults.add(format!("{fault}@{moment}").parse().unwrap());
+                let open = || match over {
+                    Over::Hid => ManagementSession::over_hid(rig.key.otp()?, &rig.control),
+                    Over::Usb | Over::Nfc => ManagementSession::over_card(rig.key.card()?, &rig.control),
+                };
+                let result = open().and_then(|mut session| session.device_info(&rig.control));
+                if let Ok(info) = &result {
+                    assert_eq!(info.serial, Some(SERIAL), "{fault}@{moment} {over:?}");
+                }
+                let fired = faults.list()[0].fired;
+                assert!(result.is_ok() || fired > 0, "{fault}@{moment} {over:?}: {result:?}");
+                assert!(rig.clock.elapsed() <= PATIENCE);
+                rig.works_again();
+                if fired == 0 {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// No operation may take longer than it was allowed, whatever happens.
+const PATIENCE: Duration = Duration::from_secs(30);
