@@ -1,8 +1,8 @@
 //! Yubico's ykman keeps accounts in the OATH application and asks it for codes.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tapkey_emulator::{Milliseconds, TouchPolicy};
+use tapkey_emulator::{Milliseconds, Power, TouchPolicy};
 use tapkey_protocol::oath::{Algorithm, Digits, totp};
 use tapkey_tests::pcscd::Pcscd;
 
@@ -60,6 +60,28 @@ fn a_code_that_needs_a_touch() {
     key.with(|key| key.set_touch_policy(TouchPolicy::Automatic(Milliseconds(100))));
     let code = oath(&pcscd, &["accounts", "code", "-s", "touchy"]);
     assert!(codes(Algorithm::Sha1, 6).contains(&code.trim().to_owned()), "{code}");
+}
+
+#[test]
+fn a_key_pulled_out_while_it_waits_for_a_touch() {
+    let mut pcscd = Pcscd::start(vec![key_5()]).unwrap();
+    oath(&pcscd, &["accounts", "add", "touchy", SECRET, "--touch"]);
+    let key = pcscd.key(0).unwrap();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| pcscd.ykman(0, &["oath", "accounts", "code", "touchy"]).unwrap().fails());
+        while key.snapshot().waits_for_touch.is_none() {
+            assert!(start.elapsed() < Duration::from_secs(20), "nothing waits");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        key.unplug();
+        let said = asking.join().unwrap().unwrap();
+        assert!(!said.contains("timed out"), "it was told at once: {said}");
+    });
+    key.plug(Power::Usb).unwrap();
+    pcscd.wait_for_cards(1).unwrap();
+    assert_eq!(oath(&pcscd, &["accounts", "list"]).trim(), "touchy");
+    assert!(pcscd.is_running());
 }
 
 #[test]
