@@ -156,6 +156,10 @@ pub(crate) enum Command {
     #[cfg(any(feature = "device", feature = "emulator"))]
     Info(commands::info::Args),
 
+    /// Tell of keys that are plugged in and pulled out, until Ctrl-C.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    Watch(commands::watch::Args),
+
     /// The two slots behind the button: show, program, change, empty.
     #[command(subcommand)]
     Otp(commands::otp::Command),

@@ -1,10 +1,13 @@
 //! Choosing a key: plugged in, on a reader, or made of software.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tapkey_driver::{
     Control, Device, Error, TouchEvent,
-    discover::{self, Listing, SelectError, Selector},
+    discover::{self, Listing, SelectError, Selector, watch::Watch},
 };
 use tapkey_protocol::link::LinkError;
 
@@ -85,6 +88,16 @@ pub(crate) fn list(context: &Context) -> Result<Listing, Failure> {
     discover::list(&options, &control(context)).map_err(refused)
 }
 
+/// Watches what the global options allow. A software key counts as plugged in while `tapkey emulate
+/// run` has it.
+pub(crate) fn watch(context: &Context, control: &Control) -> Result<Watch, Failure> {
+    if let Some(path) = state_file(context)? {
+        return watch_software(&path, control);
+    }
+    let options = discover::Options { reader: context.global.reader.clone(), ..discover::Options::default() };
+    Ok(Watch::new(&options, control))
+}
+
 /// The software key's state file, when one is asked for.
 pub(crate) fn state_file(context: &Context) -> Result<Option<PathBuf>, Failure> {
     match &context.global.emulated {
@@ -104,8 +117,23 @@ fn open_software(path: PathBuf, context: &Context) -> Result<Opened, Failure> {
 
 #[cfg(not(feature = "emulator"))]
 fn open_software(_: PathBuf, _: &Context) -> Result<Opened, Failure> {
-    Err(Failure::usage("this tapkey was built without software keys")
-        .hint("build it with the feature emulator"))
+    Err(no_software())
+}
+
+#[cfg(not(feature = "emulator"))]
+fn no_software() -> Failure {
+    Failure::usage("this tapkey was built without software keys").hint("build it with the feature emulator")
+}
+
+#[cfg(feature = "emulator")]
+#[expect(clippy::unnecessary_wraps, reason = "a build without software keys refuses")]
+fn watch_software(path: &Path, control: &Control) -> Result<Watch, Failure> {
+    Ok(Watch::over(Box::new(software::presence::Presence::of(path)), control))
+}
+
+#[cfg(not(feature = "emulator"))]
+fn watch_software(_: &Path, _: &Control) -> Result<Watch, Failure> {
+    Err(no_software())
 }
 
 /// What a failed operation on a key means for the exit code, and what to do.

@@ -24,8 +24,9 @@ struct List {
     problems: Vec<String>,
 }
 
+/// One key, as other commands show it too.
 #[derive(Serialize)]
-struct Entry {
+pub(super) struct Entry {
     name: String,
     serial: Option<u32>,
     version: Option<String>,
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let _busy = interrupt::busy();
     let found = keys::list(context)?;
     let list = List {
-        keys: found.devices.iter().map(entry).collect(),
+        keys: found.devices.iter().map(Entry::of).collect(),
         problems: found.diagnostics.iter().map(ToString::to_string).collect(),
     };
     context.printer.result("list/1", &list, |list| {
@@ -63,18 +64,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn entry(device: &Device) -> Entry {
-    Entry {
-        name: device.name(),
-        serial: device.serial(),
-        version: device.version().map(|version| version.to_string()),
-        interfaces: device.interfaces().to_string(),
-        software: device.is_software(),
-        places: device.places(),
-    }
-}
-
 impl Entry {
+    pub(super) fn of(device: &Device) -> Self {
+        Self {
+            name: device.name(),
+            serial: device.serial(),
+            version: device.version().map(|version| version.to_string()),
+            interfaces: device.interfaces().to_string(),
+            software: device.is_software(),
+            places: device.places(),
+        }
+    }
+
     fn line(&self) -> String {
         let version = self.version.as_deref().unwrap_or("unknown firmware");
         let serial =

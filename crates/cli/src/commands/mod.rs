@@ -20,6 +20,8 @@ pub(crate) mod otp;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 pub(crate) mod verify;
+#[cfg(any(feature = "device", feature = "emulator"))]
+pub(crate) mod watch;
 
 use crate::{
     args::{Command, Global},
@@ -51,6 +53,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::List(args) => list::run(&args, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Info(args) => info::run(&args, context),
+        #[cfg(any(feature = "device", feature = "emulator"))]
+        Command::Watch(args) => watch::run(&args, context),
         Command::Otp(command) => otp::run(command, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Challenge(args) => challenge::run(&args, context),

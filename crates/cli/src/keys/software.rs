@@ -26,6 +26,8 @@ use crate::{
     exit::{Exit, Failure, chain},
 };
 
+pub(crate) mod presence;
+
 /// A software key that is plugged in.
 #[derive(Clone, Debug)]
 pub(crate) struct Software {
