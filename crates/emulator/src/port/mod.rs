@@ -4,5 +4,6 @@ pub mod in_process;
 pub mod pcscd;
 pub mod replay;
 pub mod socket;
+pub mod uhid;
 pub mod usbip;
 pub mod vpcd;

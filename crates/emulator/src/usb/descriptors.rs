@@ -47,6 +47,12 @@ impl Descriptors {
         &self.identity
     }
 
+    /// The serial number, if the descriptors show it.
+    #[must_use]
+    pub const fn serial(&self) -> Option<u32> {
+        self.serial
+    }
+
     /// The interfaces in the order of their numbers.
     #[must_use]
     pub fn functions(&self) -> &[Function] {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tapkey_emulator::{
     port::{
         in_process::PluggedKey,
+        uhid,
         usbip::{self, BUS_ID, Options, Server, ServerError, Stopper, attach},
     },
     usb::Speed,
@@ -33,6 +34,11 @@ pub(super) struct Usb {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_ADDRESS)]
     usbip: Option<SocketAddr>,
 
+    /// Plug in the keyboard interface alone, without a USB device behind it; needs root and the
+    /// module uhid.
+    #[arg(long, conflicts_with_all = ["attach", "usbip"])]
+    uhid: bool,
+
     /// Type as fast as the host takes it, not at the pace of a key.
     #[arg(long)]
     fast: bool,
@@ -42,6 +48,7 @@ pub(super) struct Usb {
 pub(super) struct Ports {
     attachment: Option<attach::Attachment>,
     server: Option<Serving>,
+    _keyboard: Option<uhid::Keyboard>,
     report: Report,
 }
 
@@ -59,23 +66,32 @@ pub(super) struct Report {
     usbip: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bus_id: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    uhid: bool,
 }
 
 impl Usb {
     /// Opens what was asked for; `None` when nothing was.
     pub(super) fn open(&self, key: &PluggedKey, context: &Context) -> Result<Option<Ports>, Failure> {
-        if !self.attach && self.usbip.is_none() {
+        if !self.attach && self.usbip.is_none() && !self.uhid {
             if self.fast {
-                return Err(Failure::usage("--fast needs --attach or --usbip"));
+                return Err(Failure::usage("--fast needs --attach, --usbip or --uhid"));
             }
             return Ok(None);
         }
-        let options = Options::new(if self.fast { Speed::Fast } else { Speed::Real });
+        let speed = if self.fast { Speed::Fast } else { Speed::Real };
+        let options = Options::new(speed);
         let mut ports = Ports {
             attachment: None,
             server: None,
-            report: Report { port: None, usbip: None, bus_id: None },
+            _keyboard: None,
+            report: Report { port: None, usbip: None, bus_id: None, uhid: self.uhid },
         };
+        if self.uhid {
+            let keyboard = uhid::Keyboard::plug_in(key.clone(), speed);
+            let failed = |error| Failure::new(Exit::Unreachable, chain(&error));
+            ports._keyboard = Some(keyboard.map_err(failed)?);
+        }
         if let Some(address) = self.usbip {
             let server =
                 Server::bind(address, key.clone(), options.clone()).map_err(|error| match error {
@@ -135,6 +151,9 @@ impl Report {
             text.push_str(&format!(
                 "programs find it on USB after\n  usbip {number}attach -r {host} -b {bus_id}\n"
             ));
+        }
+        if self.uhid {
+            text.push_str("its keyboard is plugged into this machine, without a USB device\n");
         }
         text
     }
