@@ -46,7 +46,7 @@ Secrets are never arguments. Where an option takes a SOURCE, write
   env:NAME    an environment variable";
 
 /// Options that work with every command.
-#[derive(ClapArgs, Debug)]
+#[derive(ClapArgs, Clone, Debug)]
 pub(crate) struct Global {
     /// Write JSON for programs; docs/json.md describes every shape.
     #[arg(long, global = true, help_heading = "Output")]
@@ -171,6 +171,13 @@ pub(crate) enum Command {
     /// Enrol a key against a Tapkey server.
     #[cfg(any(feature = "device", feature = "emulator"))]
     Enroll(commands::enroll::Args),
+
+    /// Run a command and record what passes between it and a key, without secrets.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    Record(commands::record::Args),
+
+    /// Show what a recording says.
+    Replay(commands::replay::Args),
 
     /// Ask validation servers about a one-time password.
     Verify(commands::verify::Args),

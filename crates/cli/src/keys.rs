@@ -6,7 +6,7 @@ use std::{
 };
 
 use tapkey_driver::{
-    Control, Device, Error, TouchEvent,
+    Connector, Control, Device, Error, Recorded, TouchEvent,
     discover::{self, Listing, SelectError, Selector, watch::Watch},
 };
 use tapkey_protocol::link::LinkError;
@@ -71,6 +71,10 @@ pub(crate) fn open(context: &Context) -> Result<Opened, Failure> {
             _ => failure.hint("`tapkey list` shows the keys that are there"),
         }
     })?;
+    let device = match &context.tape {
+        Some(tape) => device.recorded(tape),
+        None => device,
+    };
     Ok(Opened {
         device,
         #[cfg(feature = "emulator")]
@@ -110,8 +114,11 @@ pub(crate) fn state_file(context: &Context) -> Result<Option<PathBuf>, Failure> 
 #[cfg(feature = "emulator")]
 fn open_software(path: PathBuf, context: &Context) -> Result<Opened, Failure> {
     let software = software::Software::open(&path, &software::Wish::of(context), context)?;
-    let device =
-        Device::from_connector(Box::new(software.connector()), &control(context)).map_err(refused)?;
+    let mut connector: Box<dyn Connector> = Box::new(software.connector());
+    if let Some(tape) = &context.tape {
+        connector = Box::new(Recorded::new(connector, tape.clone()));
+    }
+    let device = Device::from_connector(connector, &control(context)).map_err(refused)?;
     Ok(Opened { device, software: Some(software) })
 }
 

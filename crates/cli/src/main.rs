@@ -20,6 +20,8 @@ mod output;
 mod prompt;
 mod secrets;
 mod server;
+#[cfg(any(feature = "device", feature = "emulator"))]
+mod tape;
 
 use std::process::ExitCode;
 
@@ -28,7 +30,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     let printer = output::Printer::new(&args.global);
-    let context = commands::Context { global: args.global, printer };
+    let context = commands::Context { global: args.global, printer, tape: None };
     let outcome = commands::run(args.command, &context);
     interrupt::settle();
     match outcome {

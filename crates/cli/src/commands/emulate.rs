@@ -17,6 +17,8 @@ use crate::{
     output,
 };
 
+mod faults;
+mod lifecycle;
 mod run;
 mod usb;
 
@@ -38,13 +40,26 @@ Software keys are for tests and for trying things out: whoever can read the file
 )]
 pub(crate) enum Command {
     /// Keep a key plugged in until Ctrl-C.
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// Press the key and print what it types.
     Press(Press),
     /// Touch the key while a challenge waits for it.
     Touch(State),
     /// Unplug the key and plug it in again.
     Replug(State),
+    /// Hold the key against a contactless reader for a moment.
+    Tap(lifecycle::Tap),
+    /// Put the key's USB bus to sleep.
+    Suspend(State),
+    /// Wake the key's USB bus.
+    Resume(State),
+    /// Move the key's clock ahead.
+    Clock(lifecycle::Clock),
+    /// Turn counters forward, to see what happens at their ends.
+    Set(lifecycle::Set),
+    /// Let things go wrong: lost reports, wrong checksums, power cuts and more.
+    #[command(subcommand)]
+    Fault(faults::Command),
     /// Show what the key is and holds; never its secrets.
     Show(State),
 }
@@ -78,6 +93,12 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Press(args) => press(&args, context),
         Command::Touch(state) => touch(&state, context),
         Command::Replug(state) => replug(&state, context),
+        Command::Tap(args) => lifecycle::tap(&args, context),
+        Command::Suspend(state) => lifecycle::suspend(&state, context),
+        Command::Resume(state) => lifecycle::resume(&state, context),
+        Command::Clock(args) => lifecycle::clock(&args, context),
+        Command::Set(args) => lifecycle::set(&args, context),
+        Command::Fault(command) => faults::run(&command, context),
         Command::Show(state) => show(&state, context),
     }
 }
@@ -91,6 +112,13 @@ impl State {
             Some(path) => Ok(path),
             None => crate::config::state_folder().map(|folder| folder.join("key.json")),
         }
+    }
+
+    /// The key, in the emulator process that has it plugged in.
+    fn open_running(&self, context: &Context) -> Result<Software, Failure> {
+        let key = self.open(context)?;
+        key.running(|_| Ok(()))?;
+        Ok(key)
     }
 
     fn open(&self, context: &Context) -> Result<Software, Failure> {

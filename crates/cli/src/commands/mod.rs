@@ -17,11 +17,16 @@ pub(crate) mod info;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod otp;
+#[cfg(any(feature = "device", feature = "emulator"))]
+pub(crate) mod record;
+pub(crate) mod replay;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 pub(crate) mod verify;
 #[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod watch;
+
+use tapkey_protocol::transcript::recording::Tape;
 
 use crate::{
     args::{Command, Global},
@@ -37,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) global: Global,
     /// Where output goes.
     pub(crate) printer: Printer,
+    /// Takes down what passes between this program and a key.
+    pub(crate) tape: Option<Tape>,
 }
 
 impl Context {
@@ -60,6 +67,9 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Challenge(args) => challenge::run(&args, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Enroll(args) => enroll::run(&args, context),
+        #[cfg(any(feature = "device", feature = "emulator"))]
+        Command::Record(args) => record::run(&args, context),
+        Command::Replay(args) => replay::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&args, context),

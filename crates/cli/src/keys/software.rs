@@ -10,7 +10,8 @@ use std::{
 
 use tapkey_driver::{Connector, Ways};
 use tapkey_emulator::{
-    FileStore, Milliseconds, Power, Press, Profile, Snapshot, StateError, TouchPolicy, VirtualKey,
+    Counter, Faults, FileStore, Milliseconds, Power, Press, Profile, SeededRandom, Snapshot, StateError,
+    TouchPolicy, VirtualKey,
     port::{
         in_process::PluggedKey,
         socket::{self, SocketError},
@@ -52,6 +53,8 @@ pub(crate) struct Wish {
     pub(crate) serial: Option<u32>,
     /// Held against a reader instead of plugged in.
     pub(crate) nfc: bool,
+    /// What is drawn at random comes from this number, faults included.
+    pub(crate) seed: Option<u64>,
 }
 
 impl Wish {
@@ -119,6 +122,28 @@ impl Software {
         match &self.place {
             Place::Here(key) => key.replug().map_err(|error| Failure::failed(error.to_string())),
             Place::There(client) => client.replug().map_err(|error| unreachable(&error)),
+        }
+    }
+
+    /// Turns a counter forward.
+    pub(crate) fn turn(&self, counter: Counter) -> Result<(), Failure> {
+        match &self.place {
+            Place::Here(key) => key.turn(counter).map_err(|error| Failure::new(Exit::Key, chain(&error))),
+            Place::There(client) => client.turn(counter).map_err(|error| unreachable(&error)),
+        }
+    }
+
+    /// Does something that makes sense only with a key that stays plugged in.
+    pub(crate) fn running<T>(
+        &self,
+        work: impl FnOnce(&socket::Client) -> Result<T, SocketError>,
+    ) -> Result<T, Failure> {
+        match &self.place {
+            Place::There(client) => work(client).map_err(|error| unreachable(&error)),
+            Place::Here(_) => {
+                Err(Failure::new(Exit::Key, format!("the key in {} is not plugged in", self.name))
+                    .hint("`tapkey emulate run` keeps it plugged in; run this beside it"))
+            }
         }
     }
 
@@ -191,6 +216,9 @@ fn wake(path: &Path, wish: &Wish) -> Result<PluggedKey, Waking> {
         fs::create_dir_all(folder).map_err(|error| Waking::Folder(folder.display().to_string(), error))?;
     }
     let mut builder = VirtualKey::builder().state(FileStore::open(path).map_err(Waking::State)?);
+    if let Some(seed) = wish.seed {
+        builder = builder.random(SeededRandom::new(seed)).faults(Faults::seeded(seed));
+    }
     if let Some(profile) = wish.profile {
         builder = builder.profile(profile);
     }
@@ -283,6 +311,7 @@ fn socket_of(state: &Path) -> socket::Client {
 fn unreachable(error: &SocketError) -> Failure {
     match error {
         SocketError::Refused(refusal) => Failure::new(Exit::Key, refusal.to_string()),
+        SocketError::NotTurned { why } => Failure::new(Exit::Key, why.clone()),
         SocketError::Link(link) => Failure::new(Exit::NoKey, link.to_string()),
         error => Failure::new(Exit::Unreachable, chain(error)),
     }

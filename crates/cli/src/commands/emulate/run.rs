@@ -60,6 +60,9 @@ pub(crate) struct Run {
 
     #[command(flatten)]
     usb: super::usb::Usb,
+
+    #[command(flatten)]
+    faults: super::faults::RunOptions,
 }
 
 #[derive(Serialize)]
@@ -89,7 +92,8 @@ struct ReaderConf {
 /// Runs it.
 pub(crate) fn run(args: &Run, context: &Context) -> Result<(), Failure> {
     let path = args.state.path(context)?;
-    let wish = Wish { profile: args.profile, serial: context.global.serial, nfc: args.nfc };
+    let wish =
+        Wish { profile: args.profile, serial: context.global.serial, nfc: args.nfc, seed: args.faults.seed };
     if args.print_reader_conf {
         let snapshot = Software::open(&path, &wish, context)?.snapshot()?;
         let text = conf(args, &reader(&snapshot, &path))?;
@@ -107,6 +111,7 @@ fn keep(args: &Run, path: &Path, wish: &Wish, context: &Context) -> Result<(), F
     // Found missing before the key is plugged in.
     let driver = args.pcscd.then(|| driver(args)).transpose()?;
     let key = wake_here(path, wish)?;
+    let transcript = args.faults.apply(&key, context)?;
     let server = socket::Server::bind(socket_path(path), key.clone())
         .map_err(|error| Failure::failed(format!("the software key cannot be served: {}", chain(&error))))?;
     let (stopper, stop) = (server.stopper(), server.stopper());
@@ -140,7 +145,8 @@ fn keep(args: &Run, path: &Path, wish: &Wish, context: &Context) -> Result<(), F
         served.map_err(|error| {
             Failure::failed(format!("the software key is served no more: {}", chain(&error)))
         })
-    })
+    })?;
+    transcript.map_or(Ok(()), |transcript| transcript.finish().map(|_| ()))
 }
 
 /// The key in a reader of vpcd, until this is dropped.
