@@ -6,7 +6,7 @@ use std::{
 };
 
 use tapkey_driver::{
-    Connector, Control, Device, Error, Recorded, TouchEvent,
+    Control, Device, Error, TouchEvent,
     discover::{self, Listing, SelectError, Selector, watch::Watch},
 };
 use tapkey_protocol::link::LinkError;
@@ -114,9 +114,9 @@ pub(crate) fn state_file(context: &Context) -> Result<Option<PathBuf>, Failure> 
 #[cfg(feature = "emulator")]
 fn open_software(path: PathBuf, context: &Context) -> Result<Opened, Failure> {
     let software = software::Software::open(&path, &software::Wish::of(context), context)?;
-    let mut connector: Box<dyn Connector> = Box::new(software.connector());
+    let mut connector: Box<dyn tapkey_driver::Connector> = Box::new(software.connector());
     if let Some(tape) = &context.tape {
-        connector = Box::new(Recorded::new(connector, tape.clone()));
+        connector = Box::new(tapkey_driver::Recorded::new(connector, tape.clone()));
     }
     let device = Device::from_connector(connector, &control(context)).map_err(refused)?;
     Ok(Opened { device, software: Some(software) })
