@@ -35,7 +35,12 @@ fn main() -> Result<()> {
         options: Options::for_challenges(),
         access_code: AccessCode::NONE,
     };
-    device.open_otp(Prefer::Programming, &control)?.program(Slot::Two, &config, &AccessCode::NONE, &control)?;
+    device.open_otp(Prefer::Programming, &control)?.program(
+        Slot::Two,
+        &config,
+        &AccessCode::NONE,
+        &control,
+    )?;
 
     let first = unlock(&device, b"my disk", &control)?;
     ensure!(first == unlock(&device, b"my disk", &control)?, "the same challenge, the same answer");
