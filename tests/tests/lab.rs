@@ -15,8 +15,12 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use tapkey_tests::lab::{Checks, Lab};
 
+#[path = "lab/key.rs"]
+mod key;
 #[path = "lab/power.rs"]
 mod power;
+#[path = "lab/usb.rs"]
+mod usb;
 
 /// Runs a program that must succeed, and returns what it wrote.
 fn run(program: &str, arguments: &[&str]) -> Result<String> {
@@ -28,14 +32,8 @@ fn run(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-#[test]
-fn the_machine_is_a_debian_system_with_our_rules() {
-    if tapkey_tests::lab::step().is_none() {
-        let lab = Lab::new("the_machine_is_a_debian_system_with_our_rules").unwrap().with_disks(1);
-        lab.boot("checks", &[]).unwrap().finish().unwrap();
-        return;
-    }
-    let mut checks = Checks::new();
+/// What everything else relies on.
+fn machine(checks: &mut Checks) {
     checks.check("the kernel is Debian's, and has what a USB key needs", || {
         let version = fs::read_to_string("/proc/version")?;
         ensure!(version.contains("Debian"), "{version}");
@@ -70,7 +68,6 @@ fn the_machine_is_a_debian_system_with_our_rules() {
         ensure!(!other.contains("ID_SECURITY_TOKEN"), "{other}");
         Ok(())
     });
-    checks.finish().unwrap();
 }
 
 #[test]
