@@ -9,6 +9,7 @@ use common::{Bench, yubico};
 use proptest::prelude::*;
 use tapkey_emulator::usb::{AAGUID, Completion, Direction, Setup, Speed, Status, Urb, UsbDevice};
 use tapkey_emulator::{Builder, Faults, Press, Profile, SeededRandom, VirtualKey};
+use tapkey_protocol::apdu::{Command, Encoding};
 use tapkey_protocol::keyboard::{pressed, us_character};
 use tapkey_protocol::management::{Capabilities, DeviceConfig, DeviceInfo};
 use tapkey_protocol::slot::{Options, Slot, SlotConfig};
@@ -553,6 +554,27 @@ fn a_restart_asked_for_over_fido_comes_after_the_answer() {
     let again = bus.bench.key.with(|key| UsbDevice::new(key)).unwrap();
     assert_eq!(again.descriptors().identity().product, "YubiKey OTP+FIDO EMU");
     assert_eq!(again.descriptors().identity().product_id, 0x0403);
+}
+
+#[test]
+fn a_restart_asked_for_over_the_smart_card_comes_after_the_answer() {
+    let mut bus = Bus::new();
+    bus.ccid(0x62, 1, [0; 3], &[]);
+    bus.apdu(&[0, 0xA4, 4, 0, 8, 0xA0, 0, 0, 5, 0x27, 0x47, 0x11, 0x17]);
+    let config =
+        DeviceConfig { usb_enabled: Some(Capabilities::OATH), reboot: true, ..DeviceConfig::default() };
+    let write = Command::new(0, 0x1C, 0, 0, config.encode().expose());
+    bus.out(2, &ccid(0x6F, 2, [0; 3], &write.encode(Encoding::Short).unwrap()));
+    let gone = |bus: &mut Bus| bus.bench.key.with(|key| bus.device.is_gone(key));
+    // The host comes for the answer a little later, and nothing else works meanwhile.
+    bus.bench.pass(300);
+    assert!(!gone(&mut bus));
+    assert_eq!(bus.control(SET_CONFIGURATION, &[]).status, Status::Gone);
+    assert_eq!(bus.input(2, 64).unwrap()[10..], [0x90, 0]);
+    assert!(gone(&mut bus));
+    assert_eq!(bus.submit(&Urb::input(1, 2, 64)).unwrap().status, Status::Gone);
+    let again = bus.bench.key.with(|key| UsbDevice::new(key)).unwrap();
+    assert_eq!(again.descriptors().identity().product, "YubiKey CCID EMU");
 }
 
 #[test]

@@ -94,10 +94,15 @@ impl UsbDevice {
     /// Takes a transfer. Control transfers and those that bring data are completed at once, unless
     /// the key is suspended; those that ask for data wait, and [`poll`](Self::poll) completes them.
     pub fn submit(&mut self, key: &mut VirtualKey, urb: &Urb) -> Option<Completion> {
+        let address = urb.address();
         if self.note_loss(key) {
+            if matches!(address, EP_CCID_IN | EP_FIDO_IN) && !self.is_quiet() {
+                // The host comes for the answer to the command that asked for the restart.
+                self.waiting.push(urb.clone());
+                return None;
+            }
             return Some(urb.failed(Status::Gone));
         }
-        let address = urb.address();
         let faults = key.faults().occur(&[Occasion::UsbTransfer(address)]);
         if faults.iter().any(|fault| matches!(fault, Fault::UsbStall { .. })) {
             return Some(urb.failed(Status::Stall));
@@ -179,8 +184,13 @@ impl UsbDevice {
     /// command asked for lets the host have the answer first.
     pub fn is_gone(&mut self, key: &VirtualKey) -> bool {
         self.note_loss(key);
-        let answered = self.fido.is_quiet() && self.ccid.is_quiet();
+        let answered = self.is_quiet();
         self.lost_at.is_some_and(|lost| answered || lost + LAST_WORDS <= key.now())
+    }
+
+    /// No answer waits for the host.
+    fn is_quiet(&self) -> bool {
+        self.fido.is_quiet() && self.ccid.is_quiet()
     }
 
     fn note_loss(&mut self, key: &VirtualKey) -> bool {
@@ -244,4 +254,4 @@ impl UsbDevice {
 
 const FIDO_PACKET: usize = 64;
 /// How long a key that restarts lets the host have its last answer.
-const LAST_WORDS: Milliseconds = Milliseconds(200);
+const LAST_WORDS: Milliseconds = Milliseconds(1000);
