@@ -48,7 +48,3 @@ msrv:
 # Run the driver's scenarios on a real key. ERASES both OTP slots of the key with this serial.
 test-hardware serial:
     scripts/test-hardware {{serial}}
-
-# The emulated key against Yubico's next ykman, which takes minutes to build.
-test-ykman6:
-    scripts/test-ykman6

@@ -1,5 +1,4 @@
-//! Yubico's next ykman, written in Rust, on the emulated key. It takes minutes to build, so these run
-//! only in `scripts/test-ykman6`.
+//! Yubico's next ykman, written in Rust, on the emulated key. `scripts/test` builds it.
 
 use std::path::PathBuf;
 
@@ -20,7 +19,9 @@ const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 fn program() -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |path| root().join(path));
-    target.join("third-party/bin/ykman")
+    let program = target.join("third-party/bin/ykman");
+    assert!(program.exists(), "Yubico's next ykman is missing: run scripts/ykman6, which builds it");
+    program
 }
 
 fn run(pcscd: &Pcscd, arguments: &[&str]) -> Run {
@@ -33,7 +34,6 @@ fn does(pcscd: &Pcscd, arguments: &[&str]) -> String {
 }
 
 #[test]
-#[ignore = "run scripts/test-ykman6, which builds the program"]
 fn slots() {
     let pcscd = Pcscd::start(vec![key_5()]).unwrap();
     let key = pcscd.key(0).unwrap();
@@ -62,7 +62,6 @@ fn slots() {
 }
 
 #[test]
-#[ignore = "run scripts/test-ykman6, which builds the program"]
 fn accounts_and_configuration() {
     let pcscd = Pcscd::start(vec![key_5()]).unwrap();
     does(&pcscd, &["oath", "accounts", "add", "one", SECRET, "-o", "hotp"]);
