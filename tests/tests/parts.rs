@@ -31,7 +31,8 @@ fn everything_listed_is_installed_by_the_scripts() {
         if let Some(name) = &part.cargo {
             // Linked into the tests, or built as a program of its own.
             let linked = lock.contains(&format!("name = \"{name}\"\nversion = \"{}", part.version));
-            let built = next_ykman.contains(name) && next_ykman.contains(&format!("version={}\n", part.version));
+            let built =
+                next_ykman.contains(name) && next_ykman.contains(&format!("version={}\n", part.version));
             assert!(linked || built, "{name}");
         }
         assert!(
