@@ -239,3 +239,44 @@ fn faults_outside_the_ports_stay_outside() {
     assert_eq!(StatusWord::SUCCESS.to_bytes(), [0x90, 0x00]);
     assert_eq!(Fault::ALL.len(), 22);
 }
+
+#[test]
+fn hosts_on_usb_are_recorded_as_well() {
+    use std::sync::mpsc;
+    use tapkey_protocol::transcript::Secrets;
+    use tapkey_protocol::transcript::recording::{Recording, Tape, decode};
+
+    let bench = bench(&["mute@2"]);
+    let (lines, text) = mpsc::channel();
+    let tape = Tape::new("test", Secrets::Hide, || 0, move |line| lines.send(format!("{line}\n")).unwrap());
+    bench.key.record(tape);
+    // As the USB port does it.
+    bench.key.with(|key| {
+        for report in Frame::new(SlotCommand::ChallengeHmac(Slot::Two).code(), &[5; 64]).unwrap().reports() {
+            key.host_writes(&report).unwrap();
+        }
+        while key.host_reads().unwrap()[7] != 0 {}
+        let select = Command::select(AID_OTP).encode(Encoding::Short).unwrap();
+        key.host_submits(&select).unwrap().unwrap();
+        key.host_submits(&select).unwrap_err();
+    });
+    bench.key.faults().add("unplug".parse().unwrap());
+    bench.key.with(|key| key.host_reads().unwrap_err());
+    let recording = Recording::parse(&text.try_iter().collect::<String>()).unwrap();
+    let told: Vec<String> = decode(&recording).into_iter().map(|one| one.text).collect();
+    assert_eq!(
+        told,
+        [
+            "opened",
+            "> OTP: HMAC challenge to slot 2 [64 bytes hidden]",
+            "< OTP: HMAC challenge to slot 2 [20 bytes hidden]",
+            "< status: firmware 5.7.4, sequence 2, slots 0007",
+            "opened",
+            "> select OTP a0000005272001",
+            "< select OTP 050704020700 9000 (success)",
+            "> select OTP a0000005272001",
+            "! transmit failed: no answer in time",
+            "! read failed: the key was removed",
+        ]
+    );
+}

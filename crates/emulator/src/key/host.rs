@@ -3,8 +3,10 @@
 use std::io;
 
 use tapkey_protocol::hid::FLAG_WRITE;
-use tapkey_protocol::link::{LinkError, Report};
+use tapkey_protocol::link::{CardTransport, LinkError, Report};
+use tapkey_protocol::transcript::recording::{Interface, LinkTape, Tape};
 use thiserror::Error;
+use zeroize::Zeroize;
 
 use super::{Power, VirtualKey};
 use crate::applet::otp::{self, Via};
@@ -35,6 +37,39 @@ pub struct Transmitted {
     pub delay: Milliseconds,
 }
 
+/// Where it is written down what hosts do.
+#[derive(Debug)]
+pub(super) struct Tapes {
+    tape: Tape,
+    otp: Option<LinkTape>,
+    card: Option<LinkTape>,
+    /// The command that waits for its response.
+    command: Vec<u8>,
+}
+
+impl Tapes {
+    /// The power is back: links from before are of no more use.
+    pub(super) fn begin_anew(&mut self) {
+        self.otp = None;
+        self.card = None;
+    }
+
+    fn otp(&mut self) -> &mut LinkTape {
+        self.otp.get_or_insert_with(|| self.tape.open(Interface::Otp))
+    }
+
+    fn responded(&mut self, transport: CardTransport, result: &Result<Option<Transmitted>, HostError>) {
+        let result = match result {
+            Ok(None) => return,
+            Ok(Some(transmitted)) => Ok(transmitted.response.clone()),
+            Err(error) => Err(LinkError::from(*error)),
+        };
+        let card = self.card.get_or_insert_with(|| self.tape.open(transport.into()));
+        card.transmitted(&self.command, &result);
+        self.command.zeroize();
+    }
+}
+
 /// What becomes of the response to the command under way.
 #[derive(Debug, Default)]
 pub(super) struct AfterCommand {
@@ -50,11 +85,70 @@ impl VirtualKey {
         &self.faults
     }
 
+    /// Records what hosts write, read and send from now on by the methods below. A link begins with
+    /// the first use after each power-up.
+    pub fn record(&mut self, tape: Tape) {
+        self.tapes = Some(Tapes { tape, otp: None, card: None, command: Vec::new() });
+    }
+
     /// A host writes a feature report: [`write_report`](Self::write_report), with faults.
     ///
     /// # Errors
     /// [`HostError`] when the report did not arrive, and the host notices.
     pub fn host_writes(&mut self, report: &Report) -> Result<(), HostError> {
+        let result = self.carry_write(report);
+        if let Some(tapes) = &mut self.tapes {
+            tapes.otp().wrote(report, &result.map_err(LinkError::from));
+        }
+        result
+    }
+
+    /// A host reads a feature report: [`read_report`](Self::read_report), with faults.
+    ///
+    /// # Errors
+    /// [`HostError`] when no report could be fetched.
+    pub fn host_reads(&mut self) -> Result<Report, HostError> {
+        let result = self.carry_read();
+        if let Some(tapes) = &mut self.tapes {
+            tapes.otp().read(&result.map_err(LinkError::from));
+        }
+        result
+    }
+
+    /// A host sends a command to the card: [`submit`](Self::submit), with faults.
+    ///
+    /// # Errors
+    /// [`HostError`] when no response will arrive.
+    pub fn host_submits(&mut self, command: &[u8]) -> Result<Option<Transmitted>, HostError> {
+        let transport = self.transport();
+        let result = self.carry_command(command);
+        if let Some(tapes) = &mut self.tapes {
+            command.clone_into(&mut tapes.command);
+            tapes.responded(transport, &result);
+        }
+        result
+    }
+
+    /// Asks for the response to a command that waited for a touch: [`response`](Self::response),
+    /// with faults.
+    ///
+    /// # Errors
+    /// As [`host_submits`](Self::host_submits).
+    pub fn host_asks_response(&mut self) -> Result<Option<Transmitted>, HostError> {
+        let transport = self.transport();
+        let result = self.carry_response();
+        if let Some(tapes) = &mut self.tapes {
+            tapes.responded(transport, &result);
+        }
+        result
+    }
+
+    fn transport(&self) -> CardTransport {
+        if self.powered() == Power::Nfc { CardTransport::Nfc } else { CardTransport::Usb }
+    }
+
+    /// The same for ports that record for themselves.
+    pub(crate) fn carry_write(&mut self, report: &Report) -> Result<(), HostError> {
         self.check_reachable()?;
         if self.faults.is_armed() {
             match self.faults.on_write(report, self.device.now()) {
@@ -68,11 +162,7 @@ impl VirtualKey {
         self.check_power()
     }
 
-    /// A host reads a feature report: [`read_report`](Self::read_report), with faults.
-    ///
-    /// # Errors
-    /// [`HostError`] when no report could be fetched.
-    pub fn host_reads(&mut self) -> Result<Report, HostError> {
+    pub(crate) fn carry_read(&mut self) -> Result<Report, HostError> {
         self.check_reachable()?;
         if !self.faults.is_armed() {
             return Ok(self.read_report());
@@ -101,11 +191,7 @@ impl VirtualKey {
         Ok(report)
     }
 
-    /// A host sends a command to the card: [`submit`](Self::submit), with faults.
-    ///
-    /// # Errors
-    /// [`HostError`] when no response will arrive.
-    pub fn host_submits(&mut self, command: &[u8]) -> Result<Option<Transmitted>, HostError> {
+    pub(crate) fn carry_command(&mut self, command: &[u8]) -> Result<Option<Transmitted>, HostError> {
         self.check_reachable()?;
         let mut after = AfterCommand::default();
         for fault in self.faults.occur(&[Occasion::Apdu]) {
@@ -128,12 +214,7 @@ impl VirtualKey {
         self.finish_command(response)
     }
 
-    /// Asks for the response to a command that waited for a touch: [`response`](Self::response),
-    /// with faults.
-    ///
-    /// # Errors
-    /// As [`host_submits`](Self::host_submits).
-    pub fn host_asks_response(&mut self) -> Result<Option<Transmitted>, HostError> {
+    pub(crate) fn carry_response(&mut self) -> Result<Option<Transmitted>, HostError> {
         self.check_reachable()?;
         let response = self.response();
         self.finish_command(response)

@@ -67,6 +67,7 @@ pub struct VirtualKey {
     faults: Faults,
     after_command: host::AfterCommand,
     suspended: bool,
+    tapes: Option<host::Tapes>,
 }
 
 /// Where a key gets its power from, and with it which of its interfaces work.
@@ -118,6 +119,7 @@ impl VirtualKey {
             faults,
             after_command: host::AfterCommand::default(),
             suspended: false,
+            tapes: None,
         }
     }
 
@@ -140,7 +142,7 @@ impl VirtualKey {
             Power::Usb => self.end_nfc_restriction()?,
             Power::Nfc => self.check_nfc()?,
         }
-        self.device.set_power(power);
+        self.gain_power(power);
         self.log_event(if power == Power::Nfc { "held against a reader" } else { "plugged in" });
         Ok(())
     }
@@ -371,10 +373,17 @@ impl VirtualKey {
         self.device.set_power(Power::Off);
     }
 
+    fn gain_power(&mut self, power: Power) {
+        self.device.set_power(power);
+        if let Some(tapes) = &mut self.tapes {
+            tapes.begin_anew();
+        }
+    }
+
     fn reboot(&mut self) {
         let power = self.device.power();
         self.lose_power();
-        self.device.set_power(power);
+        self.gain_power(power);
     }
 
     fn check_nfc(&self) -> Result<(), PowerError> {

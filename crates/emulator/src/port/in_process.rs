@@ -276,6 +276,7 @@ impl PluggedKey {
     /// Read it back with [`Recording`](tapkey_protocol::transcript::recording::Recording); play it
     /// again with [`port::replay`](crate::port::replay).
     pub fn record(&self, tape: Tape) {
+        self.lock().record(tape.clone());
         *self.shared.tape.lock().unwrap_or_else(PoisonError::into_inner) = Some(tape);
     }
 
@@ -333,23 +334,23 @@ impl PluggedKey {
     }
 
     fn write(&self, generation: u64, report: &Report) -> Result<(), LinkError> {
-        Ok(self.still_there(generation)?.host_writes(report)?)
+        Ok(self.still_there(generation)?.carry_write(report)?)
     }
 
     fn read(&self, generation: u64) -> Result<Report, LinkError> {
-        Ok(self.still_there(generation)?.host_reads()?)
+        Ok(self.still_there(generation)?.carry_read()?)
     }
 
     fn transmit(&self, generation: u64, command: &[u8]) -> Result<Vec<u8>, LinkError> {
         let _turn = self.shared.card.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut response = self.still_there(generation)?.host_submits(command)?;
+        let mut response = self.still_there(generation)?.carry_command(command)?;
         loop {
             if let Some(Transmitted { response, delay }) = response {
                 self.shared.clock.pass(delay);
                 return Ok(response);
             }
             self.shared.clock.wait();
-            response = self.still_there(generation)?.host_asks_response()?;
+            response = self.still_there(generation)?.carry_response()?;
         }
     }
 
