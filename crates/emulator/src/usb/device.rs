@@ -136,6 +136,9 @@ impl UsbDevice {
     /// What is completed by now.
     #[must_use]
     pub fn poll(&mut self, key: &mut VirtualKey) -> Vec<Completion> {
+        if key.is_suspended() {
+            return Vec::new();
+        }
         let now = key.now();
         if !self.note_loss(key) {
             self.fido.tick(key);
@@ -158,6 +161,9 @@ impl UsbDevice {
     /// When [`poll`](Self::poll) will have more to do, if nothing else happens before.
     pub fn next_event(&mut self, key: &VirtualKey) -> Option<Milliseconds> {
         let now = key.now();
+        if key.is_suspended() {
+            return None;
+        }
         if let Some(lost) = self.lost_at {
             return Some(lost + LAST_WORDS);
         }

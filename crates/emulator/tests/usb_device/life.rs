@@ -45,6 +45,24 @@ fn a_restart_asked_for_over_the_smart_card_comes_after_the_answer() {
 }
 
 #[test]
+fn a_suspended_key_answers_nothing_until_it_is_woken() {
+    let bench = Bench::new();
+    bench.program(Slot::One, &yubico());
+    let mut bus = Bus::with(bench);
+    let Press::Typed(typed) = bus.bench.key.press(Slot::One).unwrap() else { panic!("nothing typed") };
+    bus.bench.key.suspend();
+    bus.device.type_strokes(typed.strokes());
+    assert!(bus.input(1, 8).is_none());
+    assert_eq!(bus.bench.key.with(|key| bus.device.next_event(key)), None);
+    let feature = Setup { request_type: 0xA1, request: 1, value: 0x0300, index: 0, length: 8 };
+    assert_eq!(bus.submit(&Urb::control_in(70, feature)), None);
+    assert!(bus.device.unlink(70));
+    bus.bench.key.resume();
+    assert_eq!(bus.control(feature, &[]).data[1..4], [5, 7, 4]);
+    assert!(bus.input(1, 8).is_some());
+}
+
+#[test]
 fn a_key_that_is_pulled_out_is_gone() {
     let mut bus = Bus::new();
     assert_eq!(bus.submit(&Urb::input(1, 1, 8)), None);
