@@ -138,6 +138,9 @@ fn another_scan_map_types_other_keys_and_is_kept() {
     assert_eq!(bench.hid(SlotCommand::ScanMap, &payload), Answer::Accepted);
     bench.key.replug().unwrap();
     assert_eq!(bench.press(Slot::One), "a".repeat(45));
+    let reset = ScanMapPayload { map: ScanMap::new([0; ScanMap::SIZE]), current: AccessCode::NONE };
+    assert_eq!(bench.hid(SlotCommand::ScanMap, &reset.encode()), Answer::Accepted);
+    assert!(bench.press(Slot::One).ends_with('\n'));
 }
 
 #[test]

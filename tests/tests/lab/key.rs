@@ -183,10 +183,11 @@ impl Keyboard {
             while file.read_exact(&mut event).is_ok() {
                 let number = |at: usize| u16::from_ne_bytes([event[at], event[at + 1]]);
                 let long = |at: usize| i64::from_ne_bytes(event[at..at + 8].try_into().unwrap());
-                let (kind, code, down) = (number(16), number(18), number(20) != 0);
-                match (kind, code) {
-                    (KEY, LEFT_SHIFT) => shift = down,
-                    (KEY, _) if down => {
+                let (kind, code, value) = (number(16), number(18), number(20));
+                match (kind, code, value) {
+                    (KEY, LEFT_SHIFT, _) => shift = value != RELEASE,
+                    // The kernel itself repeats a key that a busy machine releases late.
+                    (KEY, _, PRESS) => {
                         #[allow(clippy::cast_precision_loss, clippy::as_conversions)]
                         let at = long(0) as f64 + long(8) as f64 / 1e6;
                         if sender.send(Letter { at, letter: letter(code, shift) }).is_err() {
@@ -218,6 +219,8 @@ impl Keyboard {
 
 const KEY: u16 = 1;
 const LEFT_SHIFT: u16 = 42;
+const RELEASE: u16 = 0;
+const PRESS: u16 = 1;
 
 /// The letter of the kernel's key code on a keyboard of the United States.
 fn letter(code: u16, shift: bool) -> char {

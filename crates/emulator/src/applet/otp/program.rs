@@ -2,7 +2,7 @@
 
 use tapkey_protocol::apdu::StatusWord;
 use tapkey_protocol::slot::{
-    AccessCode, RecordError, ScanMapPayload, Slot, SlotWrite, WritePayload, apply_update,
+    AccessCode, RecordError, ScanMap, ScanMapPayload, Slot, SlotWrite, WritePayload, apply_update,
     swap_code_over_card, swap_code_over_hid,
 };
 
@@ -57,10 +57,12 @@ pub(super) fn swap(device: &mut Device, payload: &[u8], via: Via) -> Result<Outc
     Ok(Outcome::Done)
 }
 
-/// Replaces the codes that the key types for its characters.
+/// Replaces the codes that the key types for its characters. A map of zeros, which would type
+/// nothing, brings back the one a key comes with: that is how `ykpersonalize -S` resets it.
 pub(super) fn scan_map(device: &mut Device, payload: &[u8]) -> Result<Outcome, StatusWord> {
     let ScanMapPayload { map, current } = ScanMapPayload::parse(payload).ok_or(StatusWord::WRONG_LENGTH)?;
     check_both_codes(device, &current)?;
+    let map = if map.as_bytes().iter().all(|code| *code == 0) { ScanMap::DEFAULT } else { map };
     device.change(|key| key.scan_map = map)?;
     device.programmed_something();
     Ok(Outcome::Done)
