@@ -10,7 +10,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{AES, Bench, yubico};
 use tapkey_emulator::{FileStore, Power, StateError, VirtualKey};
@@ -196,19 +197,33 @@ fn a_file_that_is_no_key_is_named_and_left_alone() {
     ];
     for text in bad {
         fs::write(&path, &text).unwrap();
-        let error = VirtualKey::builder().state(FileStore::open(&path).unwrap()).build().unwrap_err();
+        let error = VirtualKey::builder().state(open(&path)).build().unwrap_err();
         let StateError::Unreadable { line, .. } = &error else { panic!("{error}") };
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
         assert!(error.to_string().contains(&format!("line {line}")), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
     fs::write(&path, vec![b' '; 2 << 20]).unwrap();
-    let error = VirtualKey::builder().state(FileStore::open(&path).unwrap()).build().unwrap_err();
+    let error = VirtualKey::builder().state(open(&path)).build().unwrap_err();
     assert!(error.to_string().contains("too long"), "{error}");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    let error = VirtualKey::builder().state(FileStore::open(&path).unwrap()).build().unwrap_err();
+    let error = VirtualKey::builder().state(open(&path)).build().unwrap_err();
     assert!(error.to_string().contains("key.json"), "{error}");
+}
+
+/// A child process that another test is just starting holds copies of all files until it runs its
+/// program, locks included.
+fn open(path: &Path) -> FileStore {
+    let start = Instant::now();
+    loop {
+        match FileStore::open(path) {
+            Err(StateError::InUse { .. }) if start.elapsed() < Duration::from_secs(10) => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 #[test]
