@@ -82,6 +82,7 @@ fn a_kernel_and_programs_of_other_hands_take_it_for_a_yubikey() {
     checks.check("ykpersonalize: deleting both slots", delete);
     checks.check("our program as the person at the seat", our_program);
     checks.check("enrolment by that person, typed by the kernel, then ykclient", || enrolment(key));
+    checks.check("tapkey watch sees it go and come", || watched(key));
     checks.check("pulled out in the middle of an exchange, the slot is old or new", || {
         pulled_out(plugged, &[(5, 0), (8, 1000)])
     });
@@ -436,6 +437,40 @@ fn our_program() -> Result<()> {
     ensure!(info.contains("challenge-response"), "{info}");
     ours(&["otp", "delete", "1", "--force"])?;
     Ok(())
+}
+
+/// `tapkey watch`, run by the person at the seat, tells of the key that is there, and of its going and
+/// coming.
+fn watched(key: &Key) -> Result<()> {
+    let mut watching = person(TAPKEY).args(["--json", "watch"]).stdout(Stdio::piped()).spawn()?;
+    let lines = BufReader::new(watching.stdout.take().context("its output")?).lines();
+    let (sender, events) = mpsc::channel::<serde_json::Value>();
+    thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let Ok(event) = serde_json::from_str(&line) else { return };
+            if sender.send(event).is_err() {
+                return;
+            }
+        }
+    });
+    let next = |wanted: &[&str]| loop {
+        let event = events.recv_timeout(PATIENCE).with_context(|| format!("no news of {wanted:?}"))?;
+        if wanted.iter().any(|name| event["event"] == *name) {
+            return anyhow::Ok(event);
+        }
+    };
+    let there = next(&["plugged", "ready"])?;
+    ensure!(there["event"] == "plugged" && there["already"] == true, "{there}");
+    next(&["ready"])?;
+    key.emulate(&["replug"])?;
+    let gone = next(&["plugged", "unplugged"])?;
+    ensure!(gone["event"] == "unplugged", "{gone}");
+    let back = next(&["plugged", "unplugged"])?;
+    ensure!(back["event"] == "plugged" && back["already"] == false, "{back}");
+    ensure!(back["key"]["serial"] == there["key"]["serial"] && back["key"]["version"] == "5.7.4", "{back}");
+    watching.kill()?;
+    watching.wait()?;
+    key.settle()
 }
 
 fn enrolment(key: &Key) -> Result<()> {
