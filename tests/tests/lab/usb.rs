@@ -106,7 +106,6 @@ fn pulled_out_at_any_moment_of_an_exchange_the_slot_is_old_or_new() {
 
 /// Python under software emulation takes its time.
 #[test]
-#[ignore = "takes minutes: just lab-full"]
 fn ykman_and_the_smart_card_service_find_it() {
     let name = "usb::ykman_and_the_smart_card_service_find_it";
     if lab::step().is_none() {
