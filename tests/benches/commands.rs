@@ -69,13 +69,7 @@ fn ykman(pcscd: &Pcscd, programs: &Programs, arguments: &[&str]) {
 
 fn on_usb() -> [Case; 3] {
     [
-        Case {
-            name: "list",
-            tapkey: vec!["list"],
-            next: vec!["list"],
-            ykman: vec!["list"],
-            answer: SERIAL,
-        },
+        Case { name: "list", tapkey: vec!["list"], next: vec!["list"], ykman: vec!["list"], answer: SERIAL },
         Case {
             name: "info",
             tapkey: vec!["--serial", SERIAL, "info"],

@@ -172,6 +172,10 @@ pub(crate) enum Command {
     #[cfg(any(feature = "device", feature = "emulator"))]
     Enroll(commands::enroll::Args),
 
+    /// Send raw commands to the smart card.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    Apdu(commands::apdu::Args),
+
     /// Run a command and record what passes between it and a key, without secrets.
     #[cfg(any(feature = "device", feature = "emulator"))]
     Record(commands::record::Args),

@@ -372,3 +372,30 @@ fn ctrl_c_at_prompts() {
     }
     assert_eq!(home.json(&[KEY, "otp", "info"])["slots"][0]["programmed"], false);
 }
+
+#[test]
+fn raw_commands() {
+    let home = Home::new();
+    let apdu = |arguments: &[&str]| home.run(&[&["--emulated=key.json", "apdu"], arguments].concat());
+    // The OTP application answers its SELECT with the firmware first.
+    let said = apdu(&["00A40400:A0000005272001=", "0003"]).exits(0).stdout;
+    assert!(said.lines().count() == 2 && said.lines().all(|line| line.starts_with("9000 050704")), "{said}");
+    let said = apdu(&["--app", "management", "1D"]).exits(0).stdout;
+    assert!(said.lines().nth(1).unwrap().starts_with("9000 "), "{said}");
+
+    // The first unexpected status word ends it.
+    let refused = apdu(&["00A40400:A0000005272001=", "00EE=", "0003"]).exits(4).says("6D00 where 9000");
+    assert_eq!(refused.stdout.lines().count(), 2, "{refused:?}");
+    let json = home.json(&["--emulated=key.json", "apdu", "--app", "otp", "EE=6D00"]);
+    assert_eq!((&json["schema"], &json["responses"][1]["status"]), (&"apdu/1".into(), &"6D00".into()));
+
+    // Nothing is sent where anything is malformed, and what may be a PIN is not repeated.
+    apdu(&["00A40400:A0000005272001", "xyz"]).exits(2).says("APDU 2 is malformed").prints_nothing();
+    apdu(&[]).exits(2);
+    let input = "# the OTP application\n00A40400:A0000005272001=9000\n0020008:313233\n";
+    let outcome = home.run_with(&["--emulated=key.json", "apdu", "-"], input).exits(2).prints_nothing();
+    assert!(outcome.stderr.contains("command 2") && !outcome.stderr.contains("313233"), "{outcome:?}");
+    let input = "# the OTP application\n\n00A40400:A0000005272001=9000\n0003\n";
+    let outcome = home.run_with(&["--emulated=key.json", "apdu", "-"], input).exits(0);
+    assert_eq!(outcome.stdout.lines().count(), 2, "{outcome:?}");
+}

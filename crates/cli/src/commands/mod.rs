@@ -3,6 +3,8 @@
 
 pub(crate) mod admin;
 #[cfg(any(feature = "device", feature = "emulator"))]
+pub(crate) mod apdu;
+#[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod challenge;
 pub(crate) mod completions;
 #[cfg(all(feature = "server", feature = "emulator"))]
@@ -73,6 +75,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(&args, context),
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&args, context),
+        #[cfg(any(feature = "device", feature = "emulator"))]
+        Command::Apdu(args) => apdu::run(&args, context),
         Command::Admin(command) => admin::run(command, context),
         #[cfg(feature = "emulator")]
         Command::Emulate(command) => emulate::run(command, context),
