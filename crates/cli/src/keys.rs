@@ -6,7 +6,7 @@ use std::{
 };
 
 use tapkey_driver::{
-    Control, Device, Error, TouchEvent,
+    Control, Device, Error,
     discover::{self, Listing, SelectError, Selector, watch::Watch},
 };
 use tapkey_protocol::link::LinkError;
@@ -15,6 +15,7 @@ use crate::{
     commands::Context,
     exit::{Exit, Failure, chain},
     interrupt,
+    progress::TouchPrompt,
 };
 
 #[cfg(feature = "emulator")]
@@ -35,12 +36,11 @@ pub(crate) struct Opened {
 
 /// What every operation on a key gets: the time limit, Ctrl-C, and a notice when a touch is needed.
 pub(crate) fn control(context: &Context) -> Control {
-    let speaks = !context.global.quiet;
-    Control::new().with_timeout(PATIENCE).with_cancel(interrupt::token()).with_touch(move |event| {
-        if let (TouchEvent::Needed { .. }, true) = (event, speaks) {
-            crate::output::notice("Touch your key");
-        }
-    })
+    let prompt = TouchPrompt::new(context);
+    Control::new()
+        .with_timeout(PATIENCE)
+        .with_cancel(interrupt::token())
+        .with_touch(move |event| prompt.tell(event))
 }
 
 /// Opens the key that the global options choose.

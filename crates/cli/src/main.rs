@@ -17,6 +17,7 @@ mod interrupt;
 #[cfg(any(feature = "device", feature = "emulator"))]
 mod keys;
 mod output;
+mod progress;
 mod prompt;
 mod secrets;
 mod server;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     args::{Color, Global},
     exit::Failure,
+    progress::above,
 };
 
 /// Writes everything that a command says.
@@ -49,21 +50,25 @@ impl Printer {
         human: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
         let text = if self.json { json_line(schema, value)? } else { human(value) };
-        let mut out = anstream::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        if !text.is_empty() && !text.ends_with('\n') {
-            out.write_all(b"\n")?;
-        }
-        out.flush()?;
-        Ok(())
+        above(|| {
+            let mut out = anstream::stdout().lock();
+            out.write_all(text.as_bytes())?;
+            if !text.is_empty() && !text.ends_with('\n') {
+                out.write_all(b"\n")?;
+            }
+            out.flush()?;
+            Ok(())
+        })
     }
 
     /// Text that stands on standard output as it is, for people and programs alike.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        out.write_all(bytes)?;
-        out.flush()?;
-        Ok(())
+        above(|| {
+            let mut out = io::stdout().lock();
+            out.write_all(bytes)?;
+            out.flush()?;
+            Ok(())
+        })
     }
 
     /// A remark to the person in front of the terminal; `-q` leaves it out.
@@ -200,7 +205,7 @@ fn paint(style: Style, text: &str) -> String {
 
 /// Nobody can be told when standard error is closed, so that is not an error.
 fn talk(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = above(|| writeln!(anstream::stderr().lock(), "{text}"));
 }
 
 /// Logs of the layers below go to standard error: warnings always, more with `-v`, or as `TAPKEY_LOG` says.

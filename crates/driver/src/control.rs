@@ -81,7 +81,8 @@ impl Control {
         self
     }
 
-    /// Calls `callback` when a key begins to wait for a touch and when the wait ends.
+    /// Calls `callback` when a key begins to wait for a touch, when the seconds that it will still wait
+    /// change, and when the wait ends.
     ///
     /// It runs in the thread of the operation: let it be quick.
     #[must_use]
@@ -187,10 +188,15 @@ impl CancelToken {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TouchEvent {
-    /// The key blinks and waits. Told once for each wait.
+    /// The key blinks and waits. Told once for each wait, first of all.
     Needed {
         /// How long the key will wait, in seconds, where it says so.
         seconds_left: Option<u8>,
+    },
+    /// It still waits, and another second has gone. Told only by keys that count, over HID.
+    Waiting {
+        /// How long the key will wait from now, in seconds.
+        seconds_left: u8,
     },
     /// The wait is over, for whatever reason; the operation's result says which.
     Over,

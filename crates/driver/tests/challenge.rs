@@ -41,11 +41,23 @@ fn touching(policy: TouchPolicy) -> (Bench, OtpSession, Control, Arc<Mutex<Vec<T
     (bench, otp, control, told)
 }
 
+/// Told first that a touch is needed, then every second once, and last that the wait is over.
 fn needed_then_over(told: &Mutex<Vec<TouchEvent>>) -> bool {
-    matches!(
-        told.lock().unwrap().as_slice(),
-        [TouchEvent::Needed { seconds_left: Some(1..=15) }, TouchEvent::Over]
-    )
+    let told = told.lock().unwrap();
+    let [TouchEvent::Needed { seconds_left: Some(first @ 1..=15) }, between @ .., TouchEvent::Over] =
+        told.as_slice()
+    else {
+        return false;
+    };
+    let seconds: Vec<u8> = between
+        .iter()
+        .map(|event| match event {
+            TouchEvent::Waiting { seconds_left } => *seconds_left,
+            other => panic!("{other:?} in the middle of {told:?}"),
+        })
+        .collect();
+    let expected: Vec<u8> = (0..*first).rev().take(seconds.len()).collect();
+    seconds == expected
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tapkey_driver::Device;
 
 use super::Context;
-use crate::{exit::Failure, interrupt, keys};
+use crate::{exit::Failure, interrupt, keys, progress::Progress};
 
 /// Options of `tapkey list`.
 #[derive(ClapArgs, Debug)]
@@ -38,7 +38,10 @@ pub(super) struct Entry {
 /// Prints them.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let _busy = interrupt::busy();
-    let found = keys::list(context)?;
+    let progress = Progress::start(context, None, "Looking at keys");
+    let found = keys::list(context);
+    progress.finish();
+    let found = found?;
     let list = List {
         keys: found.devices.iter().map(Entry::of).collect(),
         problems: found.diagnostics.iter().map(ToString::to_string).collect(),

@@ -15,7 +15,9 @@ use super::{Context, block_on};
 use crate::{
     config::Settings,
     exit::{Exit, Failure},
-    output, prompt,
+    output,
+    progress::Progress,
+    prompt,
     secrets::{Source, Wanted},
     server,
 };
@@ -67,7 +69,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Failure::new(Exit::Rejected, format!("this is not a Yubico one-time password: {error}"))
             .hint("touch the key and let it type; 32 to 48 letters come out of it")
     })?;
-    let verdict = block_on(async { client.verify_otp(&parsed.0).await.map_err(|error| refusal(&error)) })?;
+    let progress = Progress::start(context, None, "Waiting for the validation server");
+    let verdict = block_on(async { client.verify_otp(&parsed.0).await.map_err(|error| refusal(&error)) });
+    progress.finish();
+    let verdict = verdict?;
     report(context, &parsed.0.public_id().to_string(), &verdict)
 }
 

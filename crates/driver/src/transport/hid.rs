@@ -210,23 +210,27 @@ fn translate(error: ExchangeError) -> Failure {
     }
 }
 
-/// Tells the caller once that a touch is awaited and once that it no longer is, and ends a wait that
-/// the key itself would never end.
+/// Tells the caller that a touch is awaited, for how many seconds still, and that it no longer is;
+/// ends a wait that the key itself would never end.
 struct TouchWatch<'a> {
     control: &'a Control,
     since: Option<Instant>,
+    told: u8,
 }
 
 impl<'a> TouchWatch<'a> {
     const fn new(control: &'a Control) -> Self {
-        Self { control, since: None }
+        Self { control, since: None, told: 0 }
     }
 
     fn waiting(&mut self, seconds_left: u8) {
         if self.since.is_none() {
             self.since = Some(self.control.clock().now());
             self.control.tell(TouchEvent::Needed { seconds_left: Some(seconds_left) });
+        } else if seconds_left != self.told {
+            self.control.tell(TouchEvent::Waiting { seconds_left });
         }
+        self.told = seconds_left;
     }
 
     fn check(&self) -> Result<(), Error> {
