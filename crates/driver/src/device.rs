@@ -16,6 +16,7 @@ use crate::error::{Error, NotOverThisLink};
 use crate::naming::product_name;
 use crate::recorded::Recorded;
 use crate::session::management::ManagementSession;
+use crate::session::oath::OathSession;
 use crate::session::otp::{OtpSession, card_takes_settings};
 
 /// A key that was found and told what it is. Nothing is held open: sessions are opened when needed.
@@ -188,6 +189,14 @@ impl Device {
             None => Err(no_interface("smart-card")),
         };
         card.map_err(|error| first.unwrap_or(error))
+    }
+
+    /// Begins a session with the OATH application, over the smart card.
+    ///
+    /// # Errors
+    /// The reason why the smart card does not open, or that the application is not there.
+    pub fn open_oath(&self, control: &Control) -> Result<OathSession, Error> {
+        OathSession::over_card(self.open_card(control)?, control)
     }
 
     /// Opens the smart card without selecting anything, for applications that have no session here.

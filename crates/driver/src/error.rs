@@ -8,8 +8,11 @@ use tapkey_protocol::challenge;
 use tapkey_protocol::hid::ExchangeError;
 use tapkey_protocol::link::LinkError;
 use tapkey_protocol::management::InfoError;
+use tapkey_protocol::oath::codec::CodecError;
 use tapkey_protocol::slot::Slot;
 use tapkey_protocol::version::{Unsupported, Version};
+
+use crate::session::oath::OathRefusal;
 
 /// Why an operation on a key did not succeed.
 #[derive(Debug, Error)]
@@ -42,6 +45,9 @@ pub enum Error {
     /// The deadline passed. A command that the key was waiting with was taken back.
     #[error("the time allowed for this has passed; repeat the command, with more time if need be")]
     DeadlinePassed,
+    /// The operating system gave no random bytes, which a password is proved with. Nothing was sent.
+    #[error("the system gave no random bytes")]
+    NoRandomness,
 }
 
 impl Error {
@@ -156,6 +162,9 @@ pub enum Refusal {
         /// Whether a lock code was given.
         code_given: bool,
     },
+    /// The OATH application refused.
+    #[error(transparent)]
+    Oath(#[from] OathRefusal),
     /// The key refused with a status word that has no better name here.
     #[error("the key refused to {operation}, with status {status}")]
     Status {
@@ -187,6 +196,12 @@ pub enum Malformed {
     /// Device information cannot be read.
     #[error(transparent)]
     Info(#[from] InfoError),
+    /// An answer of the OATH application cannot be read.
+    #[error(transparent)]
+    Oath(#[from] CodecError),
+    /// What should be a code is too short to be one.
+    #[error("the key answered too few bytes for a code")]
+    NoCode,
     /// The key did not tell its firmware.
     #[error("the management application did not tell a firmware version")]
     NoVersion,
@@ -254,6 +269,12 @@ pub enum InputError {
 impl From<TransactionError> for Error {
     fn from(error: TransactionError) -> Self {
         Self::Malformed(error.into())
+    }
+}
+
+impl From<OathRefusal> for Error {
+    fn from(refusal: OathRefusal) -> Self {
+        Self::Refused(refusal.into())
     }
 }
 

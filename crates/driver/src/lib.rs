@@ -1,8 +1,8 @@
 //! Finds a YubiKey, opens it over HID or PC/SC, and talks to its applications.
 //!
 //! Three nouns: a [`Device`] is a key that was found; a *link* carries bytes to one of its interfaces
-//! ([`OtpLink`], [`CardLink`]); a *session* ([`OtpSession`], [`ManagementSession`]) speaks to one
-//! application over whichever link there is. Start with [`discover::list`].
+//! ([`OtpLink`], [`CardLink`]); a *session* ([`OtpSession`], [`ManagementSession`], [`OathSession`])
+//! speaks to one application over whichever link there is. Start with [`discover::list`].
 //!
 //! Everything blocks, nothing is global, and sessions are [`Send`]. Every operation takes a
 //! [`Control`]: a deadline, a [`CancelToken`] and a callback for touches. Ended early, a command is
@@ -124,6 +124,7 @@ pub use error::{Error, InputError, Malformed, NotOverThisLink, Refusal};
 pub use naming::product_name;
 pub use recorded::Recorded;
 pub use session::management::{Applied, ManagementSession};
+pub use session::oath::{IfTaken, OathAccount, OathCode, OathInfo, OathRefusal, OathSession};
 pub use session::otp::{Caveat, OtpSession, OtpStatus, SlotState, Transport};
 
 #[cfg(test)]
@@ -135,6 +136,7 @@ mod tests {
         fn check<T: Send>() {}
         check::<OtpSession>();
         check::<ManagementSession>();
+        check::<OathSession>();
         check::<Device>();
         check::<Control>();
         check::<Error>();

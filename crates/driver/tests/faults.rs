@@ -12,11 +12,15 @@ use std::time::Duration;
 use common::{NONE, Over, SERIAL, chal_yubico, chalresp, hotp, yubico_otp};
 use serde_json::Value;
 use tapkey_driver::clock::ManualClock;
-use tapkey_driver::{Control, Error, ManagementSession, NotOverThisLink, OtpSession};
+use tapkey_driver::{
+    Control, Error, IfTaken, ManagementSession, NotOverThisLink, OathAccount, OathSession, OtpSession,
+};
 use tapkey_emulator::port::in_process::{self, PluggedKey};
 use tapkey_emulator::{
     Faults, MemoryStore, Milliseconds, Power, Profile, SeededRandom, StateStore, TouchPolicy, VirtualKey,
 };
+use tapkey_protocol::oath::codec::{Properties, Put};
+use tapkey_protocol::oath::{AccessKey, Algorithm, CredentialId, Digits, Kind};
 use tapkey_protocol::slot::{Options, Slot, Update};
 
 /// Each strikes at the first occasion, then at the second, and so on until there is none.
@@ -67,29 +71,87 @@ const STANDING: [&str; 12] = [
     "answer-cut%50",
 ];
 
-type Work = fn(&mut OtpSession, &Control) -> Result<String, Error>;
+/// What is done, to which application.
+enum Work {
+    Otp(fn(&mut OtpSession, &Control) -> Result<String, Error>),
+    Oath(fn(&mut OathSession, &Control) -> Result<String, Error>),
+}
 
 /// An operation, with something that tells its outcome from others.
 struct Operation {
     name: &'static str,
     work: Work,
-    /// It changes a slot.
+    /// It changes what is stored.
     writes: bool,
 }
 
-const fn reading(name: &'static str, work: Work) -> Operation {
-    Operation { name, work, writes: false }
+impl Operation {
+    fn run(&self, rig: &Rig) -> Result<String, Error> {
+        match self.work {
+            Work::Otp(work) => work(&mut rig.open()?, &rig.control),
+            Work::Oath(work) => {
+                let mut oath = rig.open_oath()?;
+                oath.unlock(&ACCESS, &rig.control)?;
+                work(&mut oath, &rig.control)
+            }
+        }
+    }
+
+    /// Whether it can be done at all: accounts are on the smart card only.
+    fn fits(&self, over: Over) -> bool {
+        over != Over::Hid || matches!(self.work, Work::Otp(_))
+    }
+
+    /// Whether a fault cannot be noticed: a list that is empty and an answer that was swallowed look the
+    /// same. What is written is looked up afterwards, so there it is noticed.
+    fn cannot_notice(&self, fault: &str) -> bool {
+        fault.starts_with("status=9000") && matches!(self.work, Work::Oath(_)) && !self.writes
+    }
 }
 
-const fn writing(name: &'static str, work: Work) -> Operation {
-    Operation { name, work, writes: true }
+const fn reading(
+    name: &'static str,
+    work: fn(&mut OtpSession, &Control) -> Result<String, Error>,
+) -> Operation {
+    Operation { name, work: Work::Otp(work), writes: false }
+}
+
+const fn writing(
+    name: &'static str,
+    work: fn(&mut OtpSession, &Control) -> Result<String, Error>,
+) -> Operation {
+    Operation { name, work: Work::Otp(work), writes: true }
+}
+
+const fn oath(
+    name: &'static str,
+    writes: bool,
+    work: fn(&mut OathSession, &Control) -> Result<String, Error>,
+) -> Operation {
+    Operation { name, work: Work::Oath(work), writes }
+}
+
+fn id(name: &str) -> CredentialId {
+    CredentialId::new(name).unwrap()
+}
+
+fn put(name: &str, kind: Kind, touch: bool) -> Put {
+    Put {
+        id: id(name),
+        kind,
+        algorithm: Algorithm::Sha1,
+        digits: Digits::SIX,
+        secret: b"12345678901234567890".to_vec().into(),
+        properties: Properties { require_touch: touch, ..Properties::default() },
+        counter: 0,
+    }
 }
 
 fn text<T: Debug>(value: T) -> String {
     format!("{value:?}")
 }
 
-const OPERATIONS: [Operation; 11] = [
+const OPERATIONS: [Operation; 21] = [
     reading("status", |otp, control| otp.status(control).map(text)),
     reading("serial", |otp, control| otp.serial(control).map(text)),
     reading("device info", |otp, control| otp.device_info(control).map(text)),
@@ -116,9 +178,38 @@ const OPERATIONS: [Operation; 11] = [
     }),
     writing("swap", |otp, control| otp.swap(&NONE, control).map(|()| String::new())),
     writing("delete", |otp, control| otp.delete(Slot::Two, &NONE, control).map(|()| String::new())),
+    oath("list accounts", false, |oath, control| oath.list(control).map(text)),
+    oath("all codes", false, |oath, control| {
+        let codes = oath.codes(59, control)?;
+        Ok(text(codes.iter().map(|(_, code)| code.as_ref().map(|code| code.expose())).collect::<Vec<_>>()))
+    }),
+    oath("the next HOTP code", false, |oath, control| {
+        let account = OathAccount::new(id("counting"), Kind::Hotp);
+        oath.code(&account, 59, control).map(|code| code.expose().to_owned())
+    }),
+    oath("a code with a touch", false, |oath, control| {
+        let account = OathAccount::from(&put("touchy", Kind::Totp, true));
+        oath.code(&account, 59, control).map(|code| code.expose().to_owned())
+    }),
+    oath("put", true, |oath, control| {
+        oath.put(&put("new", Kind::Totp, false), IfTaken::Refuse, control).map(|()| String::new())
+    }),
+    oath("rename", true, |oath, control| {
+        oath.rename(&id("plain"), &id("fancy"), control).map(|()| String::new())
+    }),
+    oath("delete an account", true, |oath, control| {
+        oath.delete(&id("plain"), control).map(|()| String::new())
+    }),
+    oath("change the password", true, |oath, control| {
+        oath.set_access_key(&AccessKey::new([9; 16]), control).map(|()| String::new())
+    }),
+    oath("remove the password", true, |oath, control| {
+        oath.remove_access_key(control).map(|()| String::new())
+    }),
+    oath("reset", true, |oath, control| oath.reset(control).map(|()| String::new())),
 ];
 
-/// A key with a challenge-response slot each, slot 1 with a touch, and its clock.
+/// A key with a challenge-response slot each, slot 1 with a touch, some accounts, and its clock.
 struct Rig {
     key: PluggedKey,
     store: MemoryStore,
@@ -133,6 +224,16 @@ impl Rig {
         let mut otp = rig.open().unwrap();
         otp.program(Slot::One, &chalresp(b"one", true), &NONE, &rig.control).unwrap();
         otp.program(Slot::Two, &chalresp(b"two", false), &NONE, &rig.control).unwrap();
+        let mut oath = rig.open_oath().unwrap();
+        for (name, kind, touch) in [
+            ("plain", Kind::Totp, false),
+            ("60/slow", Kind::Totp, false),
+            ("counting", Kind::Hotp, false),
+            ("touchy", Kind::Totp, true),
+        ] {
+            oath.put(&put(name, kind, touch), IfTaken::Refuse, &rig.control).unwrap();
+        }
+        oath.set_access_key(&ACCESS, &rig.control).unwrap();
         rig.document()
     }
 
@@ -168,14 +269,23 @@ impl Rig {
         }
     }
 
+    fn open_oath(&self) -> Result<OathSession, Error> {
+        OathSession::over_card(self.key.card()?, &self.control)
+    }
+
     fn document(&self) -> Vec<u8> {
         self.store.clone().load().unwrap().unwrap().expose().to_vec()
     }
 
-    /// What is programmed, without what counts.
-    fn slots(&self) -> [Value; 2] {
-        let document: Value = serde_json::from_slice(&self.document()).unwrap();
-        ["slot_1", "slot_2"].map(|slot| document[slot]["record"].clone())
+    /// What is stored, without what counts.
+    fn slots(&self) -> [Value; 3] {
+        let mut document: Value = serde_json::from_slice(&self.document()).unwrap();
+        let [one, two] = ["slot_1", "slot_2"].map(|slot| document[slot]["record"].clone());
+        let mut oath = document["oath"].take();
+        for account in oath["credentials"].as_array_mut().unwrap() {
+            account["counter"] = Value::Null;
+        }
+        [one, two, oath]
     }
 
     /// Plugs it in again where it was pulled out, and tries everything once more.
@@ -201,14 +311,14 @@ impl Rig {
 /// What an operation does when nothing goes wrong.
 struct Expected {
     outcome: Result<String, String>,
-    old: [Value; 2],
-    new: [Value; 2],
+    old: [Value; 3],
+    new: [Value; 3],
 }
 
 fn undisturbed(operation: &Operation, document: &[u8], over: Over) -> Expected {
     let rig = Rig::new(Some(document), over, &Faults::new());
     let old = rig.slots();
-    let outcome = rig.open().and_then(|mut otp| (operation.work)(&mut otp, &rig.control)).map_err(text);
+    let outcome = operation.run(&rig).map_err(text);
     let new = rig.slots();
     assert_eq!(operation.writes, old != new, "{} {over:?}", operation.name);
     Expected { outcome, old, new }
@@ -235,12 +345,13 @@ fn disturbed(
     let faults = Faults::seeded(11);
     let rig = Rig::new(Some(document), over, &faults);
     faults.add(fault.parse().unwrap());
-    let result = rig.open().and_then(|mut otp| (operation.work)(&mut otp, &rig.control));
+    let result = operation.run(&rig);
     let fired = faults.list()[0].fired;
     let context = format!("{fault} in {} {over:?}: {result:?}", operation.name);
     assert!(rig.clock.elapsed() <= PATIENCE, "{context}: {:?}", rig.clock.elapsed());
     let slots = rig.slots();
     match &result {
+        Ok(_) if operation.cannot_notice(fault) => {}
         Ok(outcome) => {
             assert_eq!(Ok(outcome), expected.outcome.as_ref(), "{context}");
             assert_eq!(slots, expected.new, "{context}");
@@ -266,7 +377,7 @@ fn disturbed(
 fn walk(over: Over) {
     let document = Rig::prepared();
     let mut tally = Tally::default();
-    for operation in &OPERATIONS {
+    for operation in OPERATIONS.iter().filter(|operation| operation.fits(over)) {
         let expected = undisturbed(operation, &document, over);
         for fault in FAULTS {
             for moment in 1.. {
@@ -328,6 +439,9 @@ fn every_fault_while_the_management_application_is_asked() {
         }
     }
 }
+
+/// What the accounts are locked with.
+const ACCESS: AccessKey = AccessKey::new([8; 16]);
 
 /// No operation may take longer than it was allowed, whatever happens.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,6 +1,7 @@
 //! Sessions: one type per application, written once for all links.
 
 pub(crate) mod management;
+pub(crate) mod oath;
 pub(crate) mod otp;
 
 mod card;

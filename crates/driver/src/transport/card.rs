@@ -22,6 +22,8 @@ pub(crate) struct Card {
 pub(crate) struct Selected<'a> {
     link: &'a mut dyn CardLink,
     control: &'a Control,
+    /// The instruction that fetches the rest of a long answer, where it is not GET RESPONSE.
+    continuation: Option<u8>,
     /// What the application said to SELECT.
     pub(crate) answer: Vec<u8>,
 }
@@ -51,7 +53,8 @@ impl Card {
         control.check()?;
         let patience = control.remaining().unwrap_or(HOLD_PATIENCE).min(HOLD_PATIENCE);
         self.link.hold(patience)?;
-        let mut selected = Selected { link: &mut *self.link, control, answer: Vec::new() };
+        let mut selected =
+            Selected { link: &mut *self.link, control, continuation: None, answer: Vec::new() };
         let response = selected.call(&Command::select(application.aid))?;
         if response.status.means_no_application() {
             return Err(Refusal::ApplicationMissing { application: application.name }.into());
@@ -64,9 +67,17 @@ impl Card {
 }
 
 impl Selected<'_> {
+    /// Fetches the rest of long answers with another instruction from now on.
+    pub(crate) fn continue_with(&mut self, ins: u8) {
+        self.continuation = Some(ins);
+    }
+
     /// Sends a command. What was sent and received in pieces is wiped.
     pub(crate) fn call(&mut self, command: &Command) -> Result<Response, Error> {
         let mut transaction = Transaction::new(command, Encoding::Short)?;
+        if let Some(ins) = self.continuation {
+            transaction = transaction.continue_with(ins);
+        }
         let mut next = transaction.start();
         loop {
             match next {
