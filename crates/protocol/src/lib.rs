@@ -50,6 +50,8 @@ pub mod link;
 #[cfg(feature = "device")]
 pub mod management;
 #[cfg(feature = "device")]
+pub mod piv;
+#[cfg(feature = "device")]
 pub mod slot;
 #[cfg(feature = "device")]
 pub mod tlv;

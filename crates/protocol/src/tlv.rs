@@ -1,7 +1,7 @@
 //! Tag-length-value lists with one-byte tags and BER lengths (ISO/IEC 7816-4 section 6.3).
 //!
-//! The OTP, OATH and management applications use one-byte tags throughout; constructed PIV objects
-//! with two-byte tags are the PIV library's business.
+//! The OTP, OATH and management applications use one-byte tags throughout; the few longer ones of
+//! PIV are that module's business.
 
 use thiserror::Error;
 use zeroize::Zeroize;
