@@ -76,6 +76,9 @@ pub enum VerifyStatus {
     BadOtp,
     /// Seen before, or older than one that was.
     ReplayedOtp,
+    /// Fresh, but the key's clock says that it was kept back, and the server refuses such. It is
+    /// spent now.
+    DelayedOtp,
     /// The account does not exist or is disabled; the two are not told apart. The password is not spent.
     NoSuchAccount,
     /// A verdict that this version does not know: not a success.

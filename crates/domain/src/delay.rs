@@ -2,8 +2,8 @@
 //!
 //! Within one session of a key its own clock (about 8 ticks a second) and the server's clock should
 //! agree on how much time went by between two passwords. Where they do not, somebody may have held
-//! one back. The protocol's reference server logs this and answers nothing else because of it;
-//! so does this one.
+//! one back. The protocol's reference server logs this and answers nothing else because of it; what
+//! ours does is its administrator's choice.
 
 use tapkey_protocol::otp::{Counter, Timestamp};
 

@@ -50,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     /// What the server takes.
     pub policy: Policy,
+    /// How the validation protocol is spoken.
+    pub validation: Validation,
     /// How the store works.
     pub store: StoreConfig,
 }
@@ -63,6 +65,7 @@ impl Default for Config {
             tls: None,
             limits: Limits::default(),
             policy: Policy::default(),
+            validation: Validation::default(),
             store: StoreConfig::default(),
         }
     }
@@ -146,6 +149,31 @@ impl Default for Policy {
     fn default() -> Self {
         Self { accept_emulated: false, enrollment_expiry_seconds: 3600 }
     }
+}
+
+/// How the validation protocol is spoken.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Validation {
+    /// Answer on the paths of versions 1.0 and 1.1 as well. Off: their answers carry neither the
+    /// password nor a nonce, so whoever sits between can play an old one back.
+    pub version_1: bool,
+    /// What becomes of a password that seems to have been kept back.
+    pub delayed: Delayed,
+}
+
+/// What becomes of an acceptable password whose key's clock disagrees with the server's on how much
+/// time went by since the one before.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Delayed {
+    /// It is accepted, and the log says so.
+    #[default]
+    Log,
+    /// It is refused with `DELAYED_OTP`, and spent.
+    Refuse,
 }
 
 /// How the store works.

@@ -38,7 +38,7 @@ mod vault;
 pub use clock::Clock;
 #[doc(hidden)]
 pub use config::Synchronous;
-pub use config::{Config, ConfigError, Limits, Policy, StoreConfig, TlsFiles};
+pub use config::{Config, ConfigError, Delayed, Limits, Policy, StoreConfig, TlsFiles, Validation};
 pub use http::{RouteInfo, TlsError, routes};
 pub use random::RandomError;
 pub use server::{FirstStart, Running, Server, StartError, bind, serve};

@@ -155,7 +155,8 @@ impl Server {
         if tls.is_none() && !config.listen.ip().is_loopback() {
             tracing::warn!("serving plain HTTP beyond loopback: put a TLS proxy in front, or set [tls]");
         }
-        let service = Service::new(Store::Sqlite(store), clock, config.policy, config.limits);
+        let service =
+            Service::new(Store::Sqlite(store), clock, config.policy, config.validation, config.limits);
         Ok(Self { service: Arc::new(service), tls, lock })
     }
 

@@ -53,7 +53,20 @@ impl Request {
     /// # Errors
     /// The first thing found wrong; [`RequestError::status`] is what to answer.
     pub fn from_query(query: &Query<'_>) -> Result<Self, RequestError> {
-        let nonce = query.text("nonce").ok_or(RequestError::NonceMissing)?;
+        Self::read(query, None)
+    }
+
+    /// Reads a request of version 1.0 or 1.1 of the protocol, which need not carry a nonce: zeros
+    /// take its place, and say nothing.
+    ///
+    /// # Errors
+    /// As [`Request::from_query`].
+    pub fn from_query_of_version_1(query: &Query<'_>) -> Result<Self, RequestError> {
+        Self::read(query, Some("0000000000000000"))
+    }
+
+    fn read(query: &Query<'_>, own_nonce: Option<&str>) -> Result<Self, RequestError> {
+        let nonce = query.text("nonce").or(own_nonce).ok_or(RequestError::NonceMissing)?;
         let sync_level = optional(query, "sl", RequestError::SyncLevel, |text| text.parse().ok())?;
         let timeout = optional(query, "timeout", RequestError::Timeout, seconds)?;
         let otp_as_sent = query.text("otp").ok_or(RequestError::OtpMissing)?.trim().to_owned();

@@ -35,8 +35,8 @@ impl Site {
 
     /// Answers one request. The validation path is taken first: it is what servers do all day.
     async fn answer(self, request: Request<Incoming>) -> Result<Response, Infallible> {
-        if request.uri().path() == wsapi::PATH {
-            return Ok(wsapi::verify(&self.service, request).await);
+        if let Some(version) = wsapi::Version::of(request.uri().path(), &self.service) {
+            return Ok(wsapi::verify(&self.service, version, request).await);
         }
         let query = request.uri().query().map_or(0, str::len);
         if query > self.service.limits.query_bytes {

@@ -1,4 +1,5 @@
-//! `/wsapi/2.0/verify`: Yubico's validation protocol, version 2.0.
+//! `/wsapi/2.0/verify`: Yubico's validation protocol, version 2.0; and, where the configuration says
+//! so, versions 1.0 and 1.1.
 //!
 //! Everything that the protocol can say is said with HTTP status 200 and a signed text; only what
 //! never becomes a request of it (another method, too much of anything) is an HTTP error.
@@ -12,7 +13,8 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tapkey_domain::verify::Client;
 use tapkey_protocol::validation::{
-    self as protocol, Answer, ApiKey, Echo, Query, RequestSignature, Status, TokenTimes, answer_time,
+    self as protocol, Answer, ApiKey, Echo, Query, RequestError, RequestSignature, Status, TokenTimes,
+    answer_time,
 };
 
 use crate::{
@@ -21,11 +23,28 @@ use crate::{
     store::StoreError,
 };
 
-/// Where it is.
-pub(super) const PATH: &str = "/wsapi/2.0/verify";
+/// A version of the protocol. What 1.0 and 1.1 differ in is nothing that a verification shows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Version {
+    One,
+    Two,
+}
+
+impl Version {
+    /// The version that is spoken on a path.
+    pub(super) fn of(path: &str, service: &Service) -> Option<Self> {
+        match path {
+            "/wsapi/2.0/verify" => Some(Self::Two),
+            "/wsapi/verify" | "/wsapi/1.0/verify" | "/wsapi/1.1/verify" => {
+                service.validation.version_1.then_some(Self::One)
+            }
+            _ => None,
+        }
+    }
+}
 
 /// Answers a request to validate.
-pub(super) async fn verify(service: &Service, request: Request<Incoming>) -> Response {
+pub(super) async fn verify(service: &Service, version: Version, request: Request<Incoming>) -> Response {
     let form = match *request.method() {
         Method::GET => false,
         Method::POST => true,
@@ -37,10 +56,10 @@ pub(super) async fn verify(service: &Service, request: Request<Incoming>) -> Res
     }
     // The query counts if there is one, as in the reference server.
     if !form || !query.is_empty() {
-        return answer(service, query.as_bytes()).await;
+        return answer(service, version, query.as_bytes()).await;
     }
     match read_body(service, request).await {
-        Ok(body) => answer(service, &body).await,
+        Ok(body) => answer(service, version, &body).await,
         Err(status) => refused(status),
     }
 }
@@ -57,10 +76,10 @@ async fn read_body(service: &Service, request: Request<Incoming>) -> Result<Byte
     }
 }
 
-async fn answer(service: &Service, raw: &[u8]) -> Response {
+async fn answer(service: &Service, version: Version, raw: &[u8]) -> Response {
     let now = service.clock.now();
     let query = Query::parse(raw);
-    let (answer, client) = decide(service, &query, now).await;
+    let (answer, client) = decide(service, version, &query, now).await;
     let text = match &client {
         Some(client) => answer.to_text(&client.key),
         None => answer.to_text(&ApiKey::empty()),
@@ -70,7 +89,12 @@ async fn answer(service: &Service, raw: &[u8]) -> Response {
 
 /// The answer, and the client whose key signs it: whenever the id names one that is enabled, also
 /// where something else is wrong, so that clients with keys see the true status.
-async fn decide(service: &Service, query: &Query<'_>, now: Moment) -> (Answer, Option<Arc<Client>>) {
+async fn decide(
+    service: &Service,
+    version: Version,
+    query: &Query<'_>,
+    now: Moment,
+) -> (Answer, Option<Arc<Client>>) {
     let refuse = |status| Answer::refusal(status, time(now));
     let client = match protocol::Request::client_of(query) {
         Ok(id) => match service.validator.client(&service.store, id, now).await {
@@ -79,7 +103,7 @@ async fn decide(service: &Service, query: &Query<'_>, now: Moment) -> (Answer, O
         },
         Err(_) => None,
     };
-    let request = match protocol::Request::from_query(query) {
+    let request = match read(version, query) {
         Ok(request) => request,
         Err(error) => return (refuse(error.status()), client),
     };
@@ -88,26 +112,44 @@ async fn decide(service: &Service, query: &Query<'_>, now: Moment) -> (Answer, O
         return (refuse(Status::BadSignature), client);
     }
     let Service { validator, store, limits, .. } = service;
-    let verdict = validator.verify(store, known.tenant, &request.otp, Some(&request.nonce), None, now);
+    // Only a nonce that the client chose can tell its retry from somebody else's replay.
+    let nonce = (version == Version::Two || query.get("nonce").is_some()).then_some(&request.nonce);
+    let verdict = validator.verify(store, known.tenant, &request.otp, nonce, None, now);
     let answer = match tokio::time::timeout(limits.request_timeout(), verdict).await {
-        Ok(verdict) => write(request, verdict, now),
+        Ok(verdict) => write(version, request, verdict, now),
         // Whether the password is spent is not known; it will not be accepted twice either way.
         Err(_) => refuse(Status::BackendError),
     };
     (answer, client)
 }
 
-fn write(request: protocol::Request, verdict: Result<Verdict, StoreError>, now: Moment) -> Answer {
-    let echo = Echo { otp: request.otp_as_sent, nonce: request.nonce };
-    match verdict {
-        Ok(verdict) => {
-            let answer = Answer::new(verdict.status, time(now), echo).with_sync_percent(0);
-            match verdict.token {
-                Some(token) if request.timestamp => answer.with_times(TokenTimes::from(&token)),
-                _ => answer,
-            }
+fn read(version: Version, query: &Query<'_>) -> Result<protocol::Request, RequestError> {
+    match version {
+        Version::One => protocol::Request::from_query_of_version_1(query),
+        Version::Two => protocol::Request::from_query(query),
+    }
+}
+
+fn write(
+    version: Version,
+    request: protocol::Request,
+    verdict: Result<Verdict, StoreError>,
+    now: Moment,
+) -> Answer {
+    let verdict = match verdict {
+        Ok(verdict) => verdict,
+        Err(error) => return Answer::refusal(backend_error(&error), time(now)),
+    };
+    let answer = match version {
+        Version::One => Answer::refusal(verdict.status, time(now)),
+        Version::Two => {
+            let echo = Echo { otp: request.otp_as_sent, nonce: request.nonce };
+            Answer::new(verdict.status, time(now), echo).with_sync_percent(0)
         }
-        Err(error) => Answer::new(backend_error(&error), time(now), echo),
+    };
+    match verdict.token {
+        Some(token) if request.timestamp => answer.with_times(TokenTimes::from(&token)),
+        _ => answer,
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) use validator::{Validator, Verdict};
 
 use crate::{
     Clock,
-    config::{Limits, Policy},
+    config::{Limits, Policy, Validation},
     store::{Scope, Store},
 };
 
@@ -27,6 +27,7 @@ pub(crate) struct Service {
     pub(crate) bearers: Bearers,
     pub(crate) clock: Clock,
     pub(crate) policy: Policy,
+    pub(crate) validation: Validation,
     pub(crate) limits: Limits,
     failures: Failures,
 }
@@ -44,13 +45,20 @@ struct Failures {
 const FAILURE_EVENT_MILLIS: u64 = 10_000;
 
 impl Service {
-    pub(crate) fn new(store: Store, clock: Clock, policy: Policy, limits: Limits) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        clock: Clock,
+        policy: Policy,
+        validation: Validation,
+        limits: Limits,
+    ) -> Self {
         Self {
-            validator: Validator::new(limits.cached_keys),
+            validator: Validator::new(limits.cached_keys, validation.delayed),
             bearers: Bearers::new(),
             store,
             clock,
             policy,
+            validation,
             limits,
             failures: Failures::default(),
         }

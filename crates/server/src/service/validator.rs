@@ -14,7 +14,10 @@ use tapkey_protocol::{
 };
 
 use super::cache::{Cache, Lookup, Ticket};
-use crate::store::{Store, StoreError};
+use crate::{
+    config::Delayed,
+    store::{Store, StoreError},
+};
 
 /// How long a client's record is kept in memory. A client that is disabled through this server is
 /// forgotten at once; this bounds what another node may not have heard of.
@@ -33,6 +36,7 @@ const ATTEMPTS: u32 = 4;
 pub(crate) struct Validator {
     keys: Cache<(TenantId, PublicId), Arc<Known>>,
     clients: Cache<ClientId, Arc<Client>>,
+    delayed: Delayed,
 }
 
 /// A key's record in memory.
@@ -64,10 +68,11 @@ impl Verdict {
 }
 
 impl Validator {
-    pub(crate) fn new(cached_keys: usize) -> Self {
+    pub(crate) fn new(cached_keys: usize, delayed: Delayed) -> Self {
         Self {
             keys: Cache::new(cached_keys, KEY_MAX_AGE_MILLIS),
             clients: Cache::new(CLIENTS, CLIENT_MAX_AGE_MILLIS),
+            delayed,
         }
     }
 
@@ -113,9 +118,13 @@ impl Validator {
             if matches!(outcome, Outcome::Stale | Outcome::Disabled) {
                 self.keys.forget(&place);
             }
-            let Some(status) = outcome.status() else { continue };
-            if outcome == Outcome::Accepted {
-                known.compare_clocks(seen);
+            let Some(mut status) = outcome.status() else { continue };
+            if outcome == Outcome::Accepted
+                && known.kept_back(seen, self.delayed)
+                && self.delayed == Delayed::Refuse
+            {
+                // It is spent all the same, so nobody can try it again later.
+                status = Status::DelayedOtp;
             }
             // A key that was disabled meanwhile is told from an unknown one no more than before.
             return Ok(match status {
@@ -190,18 +199,21 @@ impl Validator {
 }
 
 impl Known {
-    /// Logs a password that seems to have been kept back. The answer is the same.
-    fn compare_clocks(&self, seen: Seen) {
+    /// Whether a password seems to have been kept back; the log says so.
+    fn kept_back(&self, seen: Seen, policy: Delayed) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = last.replace(seen);
         drop(last);
-        if let Some(deviation) = earlier.and_then(|earlier| Deviation::between(&earlier, &seen)) {
-            tracing::warn!(
-                public_id = %self.credential.public_id,
-                token_seconds = deviation.token_seconds,
-                clock_seconds = deviation.clock_seconds,
-                "a password was accepted whose key's clock disagrees with ours: it may have been kept back"
-            );
-        }
+        let Some(deviation) = earlier.and_then(|earlier| Deviation::between(&earlier, &seen)) else {
+            return false;
+        };
+        tracing::warn!(
+            public_id = %self.credential.public_id,
+            token_seconds = deviation.token_seconds,
+            clock_seconds = deviation.clock_seconds,
+            refused = policy == Delayed::Refuse,
+            "the key of a fresh password disagrees with our clock: it may have been kept back"
+        );
+        true
     }
 }

@@ -5,6 +5,8 @@ use tapkey_protocol::{
     validation::{ApiKey, Query, Request, Response, Verdict},
 };
 
+use tapkey_server::Delayed;
+
 use super::common::{NONCE, Reply, SoftKey, TestServer, WsapiClient};
 
 /// The names of an answer's lines, in their order.
@@ -402,4 +404,66 @@ async fn a_request_of_our_own_client_is_understood() {
     let reply = client.query(&request.to_query(Some(&client.key))).await;
     let response = Response::parse(reply.body.as_bytes()).unwrap();
     assert!(response.authenticate(&request, &client.key).is_ok());
+}
+
+#[tokio::test]
+async fn version_1_where_it_was_asked_for() {
+    let server = TestServer::start_with(|config| config.validation.version_1 = true).await;
+    let client = server.client().await;
+    let (mut key, _) = server.enrol("alice").await;
+    let ask =
+        async |path: &str, query: String| server.http("GET", &format!("{path}?{query}"), &[], b"").await;
+    for path in ["/wsapi/verify", "/wsapi/1.0/verify", "/wsapi/1.1/verify"] {
+        let otp = key.press();
+        let reply = ask(path, format!("id={}&otp={otp}", client.id)).await;
+        check_form(&reply);
+        assert_eq!((reply.status_line(), names(&reply)), ("OK", vec!["h", "t", "status", "", ""]), "{path}");
+        assert_eq!(signer(&reply, &client), Signer::Client);
+        // Without a nonce of the client's, a retry is not told from a replay; and version 2 knows of it.
+        assert_eq!(ask(path, format!("id={}&otp={otp}", client.id)).await.status_line(), "REPLAYED_OTP");
+        let reply = client.query(&format!("id={}&otp={otp}&nonce={NONCE}", client.id)).await;
+        assert_eq!(reply.status_line(), "REPLAYED_OTP");
+    }
+    let otp = key.press();
+    let query = format!("id={}&otp={otp}&nonce={NONCE}&timestamp=1&sl=50", client.id);
+    let reply = ask("/wsapi/1.1/verify", query.clone()).await;
+    let expected = ["h", "t", "timestamp", "sessioncounter", "sessionuse", "status", "", ""];
+    assert_eq!(names(&reply), expected);
+    assert_eq!(ask("/wsapi/verify", query).await.status_line(), "REPLAYED_REQUEST");
+    for (query, status) in [
+        (format!("id={}&otp={otp}&nonce=short", client.id), "MISSING_PARAMETER"),
+        (format!("id={}", client.id), "BAD_OTP"),
+        (format!("otp={otp}"), "MISSING_PARAMETER"),
+        (format!("id=999&otp={otp}"), "NO_SUCH_CLIENT"),
+        (format!("id={}&otp={otp}&h=AAAAAAAAAAAAAAAAAAAAAAAAAAA%3D", client.id), "BAD_SIGNATURE"),
+    ] {
+        assert_eq!(ask("/wsapi/verify", query.clone()).await.status_line(), status, "{query}");
+    }
+    assert_eq!(ask("/wsapi/3.0/verify", String::new()).await.status, 404);
+}
+
+/// A password that was typed 50 seconds before it was sent, after another that was not.
+#[tokio::test]
+async fn passwords_that_were_kept_back() {
+    for (delayed, expected) in [(Delayed::Log, "OK"), (Delayed::Refuse, "DELAYED_OTP")] {
+        let server = TestServer::start_with(|config| config.validation.delayed = delayed).await;
+        let client = server.client().await;
+        let (mut key, _) = server.enrol("alice").await;
+        let first = client.query(&client.request(&key.press(), NONCE).to_query(None)).await;
+        assert_eq!(first.status_line(), "OK");
+        key.ticks += 8 * 10;
+        let kept = key.press();
+        server.clock.advance(60);
+        let reply = client.query(&client.request(&kept, NONCE).to_query(Some(&client.key))).await;
+        check_form(&reply);
+        assert_eq!(reply.status_line(), expected);
+        assert_eq!((reply.line("otp"), signer(&reply, &client)), (Some(kept.as_str()), Signer::Client));
+        let again = client.query(&client.request(&kept, "anothernonce12345").to_query(None)).await;
+        assert_eq!(again.status_line(), "REPLAYED_OTP", "spent either way");
+        // The next one is compared with it, and is prompt.
+        key.ticks += 8 * 5;
+        server.clock.advance(5);
+        let prompt = client.query(&client.request(&key.press(), NONCE).to_query(None)).await;
+        assert_eq!(prompt.status_line(), "OK");
+    }
 }

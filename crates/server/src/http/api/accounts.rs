@@ -106,6 +106,7 @@ async fn verify(
     let status = match verdict.status {
         Status::Ok => VerifyStatus::Ok,
         Status::ReplayedOtp | Status::ReplayedRequest => VerifyStatus::ReplayedOtp,
+        Status::DelayedOtp => VerifyStatus::DelayedOtp,
         Status::BadOtp => return refused(why_bad(&service, caller, name).await?),
         _ => return Err(Failure::new(ProblemCode::StoreUnavailable)),
     };
