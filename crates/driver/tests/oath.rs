@@ -14,7 +14,8 @@ use tapkey_driver::{
 };
 use tapkey_emulator::port::in_process::PluggedKey;
 use tapkey_emulator::{Milliseconds, Profile, TouchPolicy, VirtualKey};
-use tapkey_protocol::apdu::{Command, Response};
+use tapkey_protocol::aid;
+use tapkey_protocol::apdu::{Command, Encoding, Response};
 use tapkey_protocol::link::{CardLink, CardTransport, LinkError};
 use tapkey_protocol::oath::codec::{Properties, Put, Validate, ins};
 use tapkey_protocol::oath::{
@@ -151,12 +152,14 @@ fn a_password_in_front_of_everything() {
     oath.set_access_key(&right, control).unwrap();
     assert!(oath.info().has_password && !oath.is_locked(), "whoever set it knows it");
     assert_eq!(names(&mut oath, &bench), ["a"]);
-    // Another program asks for another application in between: the proof is given anew each time.
+    // The proof is given anew each time, and nobody profits from an earlier one.
     let mut other = open(&bench);
     assert!(other.is_locked());
-    drop(bench.device().open_management(control).unwrap().device_info(control).unwrap());
     assert_eq!(names(&mut oath, &bench), ["a"]);
-    drop(bench.device().open_management(control).unwrap().device_info(control).unwrap());
+    let mut raw = bench.device().open_card(control).unwrap();
+    let select = Command::select(aid::OATH).encode(Encoding::Short).unwrap();
+    assert_eq!(raw.transmit(&select).unwrap()[..1], [0x79]);
+    assert_eq!(raw.transmit(&[0, ins::LIST, 0, 0]).unwrap(), [0x69, 0x82], "left unlocked");
     for result in [
         other.list(control).map(drop),
         other.codes(NOW, control).map(drop),

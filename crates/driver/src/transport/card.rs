@@ -95,6 +95,11 @@ impl Selected<'_> {
         }
     }
 
+    /// Selects another application, whatever it answers, and whether or not there is time left.
+    pub(crate) fn leave_for(&mut self, aid: &[u8]) -> Result<(), Error> {
+        self.transmit_raw(&Command::select(aid).encode(Encoding::Short)?)
+    }
+
     /// Sends bytes that are no proper command and ignores the answer.
     pub(crate) fn transmit_raw(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.link.transmit(bytes)?;

@@ -16,6 +16,8 @@ use crate::transport::card::{Application, Card, Selected};
 pub(super) struct Applet<'a> {
     pub(super) selected: Selected<'a>,
     pub(super) info: OathInfo,
+    /// Whether a password was proved, which the application remembers even when it is selected anew.
+    unlocked: bool,
 }
 
 /// An answer, or the status word with which the key refused.
@@ -27,7 +29,7 @@ impl<'a> Applet<'a> {
         let mut selected = card.select(OATH, control)?;
         selected.continue_with(ins::SEND_REMAINING);
         let info = parse_info(&selected.answer)?;
-        Ok(Self { selected, info })
+        Ok(Self { selected, info, unlocked: false })
     }
 
     /// The same, and proves the access key where one is set.
@@ -48,6 +50,7 @@ impl<'a> Applet<'a> {
         let Some(lock) = self.info.lock else { return Ok(()) };
         let challenge = random()?;
         let body = Validate::new(key, &lock, challenge).encode();
+        self.unlocked = true;
         let answer = match self.send(ins::VALIDATE, (0, 0), body)? {
             Ok(answer) => answer,
             Err(StatusWord::WRONG_DATA | StatusWord::SECURITY_STATUS_NOT_SATISFIED) => {
@@ -65,6 +68,7 @@ impl<'a> Applet<'a> {
             Some(key) => SetCode::set(key, random()?),
             None => SetCode::Remove,
         };
+        self.unlocked = true;
         self.order(ins::SET_CODE, (0, 0), set.encode(), "change the password")?;
         self.select_again()?;
         match key {
@@ -126,6 +130,17 @@ impl<'a> Applet<'a> {
         let answer = response.into_data().map_err(|status| refused("open its application", status))?;
         self.info = parse_info(&answer)?;
         Ok(())
+    }
+}
+
+/// Whoever uses the card next must prove the password as well: selecting another application makes
+/// this one forget that it was proved.
+impl Drop for Applet<'_> {
+    fn drop(&mut self) {
+        if self.unlocked {
+            // A key that is gone has forgotten everything anyway.
+            let _ = self.selected.leave_for(aid::MANAGEMENT);
+        }
     }
 }
 
