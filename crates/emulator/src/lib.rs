@@ -31,14 +31,15 @@
 //!
 //! What is there: the OTP application with both slots and all their kinds, over HID reports and
 //! over the card, the management application, the OATH application with its password, touch and
-//! limits per firmware, and the NFC tag. Other applications answer as on a card that does not have
-//! them.
+//! limits per firmware, the PIV application with all its algorithms, policies and objects, and the
+//! NFC tag. Other applications answer as on a card that does not have them.
 //!
 //! # What it is not
 //!
 //! A place for secrets that matter: they lie in a file. Its keys carry serial numbers from
-//! [`EMULATED_SERIALS`] and cannot attest anything, and a server can tell them from real keys only
-//! by attestation. "YubiKey" is a trademark of Yubico, with which this project has no connection.
+//! [`EMULATED_SERIALS`], and what their PIV application attests stands under a root that everybody
+//! has the private key of ([`attestation_root`]): a server can tell them from real keys only by
+//! attestation. "YubiKey" is a trademark of Yubico, with which this project has no connection.
 
 mod applet;
 mod clock;
@@ -51,6 +52,7 @@ mod state;
 mod touch;
 pub mod usb;
 
+pub use applet::piv::attestation::attestation_root;
 pub use clock::Milliseconds;
 pub use faults::{Fault, Faults, PlannedFault, PowerCut};
 pub use key::{

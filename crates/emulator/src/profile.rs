@@ -44,7 +44,7 @@ impl Profile {
         nfc_supported: None,
         usb_atr: ATR_4_USB,
         nfc_atr: None,
-        max_apdu: 3062,
+        max_apdu: 3072,
     };
 
     /// A YubiKey 5 NFC with firmware 5.2.7: the OTP application cannot be selected over USB.
@@ -69,7 +69,7 @@ impl Profile {
         nfc_supported: Some(Capabilities(0x033F)),
         usb_atr: ATR_5_USB,
         nfc_atr: Some(ATR_5_NFC),
-        max_apdu: 3062,
+        max_apdu: 3072,
     };
 
     /// All profiles, oldest first.
@@ -185,6 +185,11 @@ impl Profile {
     /// SHA-512 came later than the others.
     pub(crate) fn has_oath_algorithm(&self, algorithm: Algorithm) -> bool {
         algorithm != Algorithm::Sha512 || self.version >= Version::new(4, 3, 1)
+    }
+
+    /// Models that refuse weak PINs.
+    pub(crate) fn has_pin_complexity(&self) -> bool {
+        self.version >= Version::new(5, 7, 0)
     }
 
     /// Restricting NFC until the next power-up over USB.

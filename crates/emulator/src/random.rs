@@ -2,17 +2,25 @@
 
 /// Random bytes for a key.
 ///
-/// A key draws the start of its clock and two bytes per one-time password from here, and the salt
-/// and the challenges of the OATH application. None of it is a secret: what makes two passwords
-/// differ is their counters, and a salt and a challenge only have to be new. So a seeded source is
-/// as good as any for tests, and makes them repeatable.
+/// A key draws the start of its clock and two bytes per one-time password from here, the salt and
+/// the challenges of the OATH application, and the keys and challenges of the PIV application. A
+/// seeded source makes tests repeatable; the PIV keys that it makes are known to whoever knows the
+/// seed.
 pub trait RandomSource: Send {
     /// Fills the buffer.
     fn fill(&mut self, bytes: &mut [u8]);
+
+    /// Fills the buffer for a private key, and says whether that worked. A key is not made of what
+    /// is not random.
+    fn try_fill(&mut self, bytes: &mut [u8]) -> bool {
+        self.fill(bytes);
+        true
+    }
 }
 
 /// The operating system's random numbers. Should they fail, the bytes stay zero, which costs
-/// noise, and lets somebody who listens prove an OATH password again (see [`RandomSource`]).
+/// noise, and lets somebody who listens prove an OATH password or a PIV management key again. No
+/// private key is made then.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsRandom;
 
@@ -21,6 +29,10 @@ impl RandomSource for OsRandom {
         if getrandom::fill(bytes).is_err() {
             bytes.fill(0);
         }
+    }
+
+    fn try_fill(&mut self, bytes: &mut [u8]) -> bool {
+        getrandom::fill(bytes).is_ok()
     }
 }
 

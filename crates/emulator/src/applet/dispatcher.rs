@@ -24,6 +24,7 @@ impl Dispatcher {
                 Box::new(super::otp::OtpApplet),
                 Box::new(super::management::ManagementApplet),
                 Box::new(super::oath::OathApplet::default()),
+                Box::new(super::piv::PivApplet::default()),
                 Box::new(super::ndef::NdefApplet::default()),
             ],
             selected: None,
@@ -47,9 +48,9 @@ impl Dispatcher {
         let Ok(command) = Command::parse(bytes) else {
             return Some(StatusWord::WRONG_LENGTH.into());
         };
-        let limit = answer_limit(&command);
+        let limit = answer_limit(&command, is_extended(bytes));
         if command.ins == self.continuation() {
-            return Some(self.pending.next_piece(limit).unwrap_or_else(|| nothing_waits(&command)));
+            return Some(self.pending.next_piece(limit).unwrap_or_else(|| self.nothing_waits().into()));
         }
         self.pending.clear();
         let response = match self.chain.push(command) {
@@ -92,6 +93,10 @@ impl Dispatcher {
 
     fn continuation(&self) -> u8 {
         self.selected().map_or(ins::GET_RESPONSE, Applet::continuation)
+    }
+
+    fn nothing_waits(&self) -> StatusWord {
+        self.selected().map_or(StatusWord::CONDITIONS_NOT_SATISFIED, Applet::nothing_waits)
     }
 
     fn takes_class(&self, command: &Command) -> bool {
@@ -147,19 +152,17 @@ impl fmt::Debug for Dispatcher {
 /// The longest answer that fits one frame of the card interface.
 const MAX_ANSWER: u32 = 3060;
 
-/// Without an expected length a short answer is given whole, as keys do.
-fn answer_limit(command: &Command) -> usize {
-    let limit = command.le.unwrap_or(256).min(MAX_ANSWER);
+/// Without an expected length an answer is given whole as far as the form of the command allows, as
+/// keys do.
+fn answer_limit(command: &Command, extended: bool) -> usize {
+    let most = if extended { MAX_ANSWER } else { 256 };
+    let limit = command.le.unwrap_or(most).min(MAX_ANSWER);
     usize::try_from(limit).unwrap_or(256)
 }
 
-/// The rest of an answer was asked for, and there is none.
-fn nothing_waits(command: &Command) -> Response {
-    if command.ins == ins::GET_RESPONSE {
-        return StatusWord::CONDITIONS_NOT_SATISFIED.into();
-    }
-    // An instruction that exists only while something waits.
-    StatusWord::INS_NOT_SUPPORTED.into()
+/// Whether the lengths of a command take three bytes.
+fn is_extended(bytes: &[u8]) -> bool {
+    bytes.len() > 5 && bytes.get(4) == Some(&0)
 }
 
 fn is_select_by_name(command: &Command) -> bool {

@@ -78,7 +78,7 @@ pub(crate) fn info(device: &Device) -> DeviceInfo {
         locked: settings.lock_code.is_some(),
         fips_capable: since_5_7.then_some(FipsCapabilities(0)),
         fips_approved: since_5_7.then_some(FipsCapabilities(0)),
-        pin_complexity: since_5_7.then_some(false),
+        pin_complexity: since_5_7.then_some(settings.pin_complexity),
         nfc_restricted: profile.has_nfc_restriction().then_some(settings.nfc_restricted),
         reset_blocked: since_5_7.then_some(Capabilities::NONE),
         ..DeviceInfo::default()

@@ -8,6 +8,7 @@ pub(crate) mod management;
 mod ndef;
 mod oath;
 pub(crate) mod otp;
+pub(crate) mod piv;
 
 use tapkey_protocol::apdu::{Command, Response, StatusWord, ins};
 
@@ -32,6 +33,16 @@ pub(crate) trait Applet: Send {
     /// The instruction that fetches the rest of its long answers.
     fn continuation(&self) -> u8 {
         ins::GET_RESPONSE
+    }
+
+    /// What is answered when the rest of an answer is asked for and there is none.
+    fn nothing_waits(&self) -> StatusWord {
+        // An instruction that exists only while something waits, unless it is everybody's.
+        if self.continuation() == ins::GET_RESPONSE {
+            StatusWord::CONDITIONS_NOT_SATISFIED
+        } else {
+            StatusWord::INS_NOT_SUPPORTED
+        }
     }
 
     /// It is selected, perhaps again.

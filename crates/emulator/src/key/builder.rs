@@ -26,6 +26,7 @@ pub struct Builder {
     touch: TouchPolicy,
     log: Option<Log>,
     faults: Faults,
+    pin_complexity: bool,
 }
 
 impl Builder {
@@ -81,6 +82,14 @@ impl Builder {
         self
     }
 
+    /// A new key refuses PINs and PUKs that everybody tries first, as models with "PIN complexity"
+    /// do; firmware 5.7 and later. A stored key stays what it is.
+    #[must_use]
+    pub fn pin_complexity(mut self) -> Self {
+        self.pin_complexity = true;
+        self
+    }
+
     /// Wakes the stored key, or makes a new one with empty slots and stores it. It has no power
     /// yet; see [`VirtualKey::power`].
     ///
@@ -100,7 +109,7 @@ impl Builder {
         let fresh = stored.is_none();
         let key = match stored {
             Some(key) => self.check(key, location)?,
-            None => KeyState::new(self.profile.unwrap_or_default(), self.new_serial()),
+            None => self.new_key(),
         };
         let store = Box::new(FaultyStore::new(self.store, self.faults.clone()));
         let mut device = Device::new(key, store, self.random);
@@ -120,6 +129,13 @@ impl Builder {
             return Err(StateError::OtherKey { location, what: "profile", stored, asked });
         }
         Ok(key)
+    }
+
+    fn new_key(&mut self) -> KeyState {
+        let profile = self.profile.unwrap_or_default();
+        let mut key = KeyState::new(profile, self.new_serial());
+        key.settings.pin_complexity = self.pin_complexity && profile.has_pin_complexity();
+        key
     }
 
     fn new_serial(&mut self) -> u32 {
@@ -143,6 +159,7 @@ impl Default for Builder {
             touch: TouchPolicy::default(),
             log: None,
             faults: Faults::new(),
+            pin_complexity: false,
         }
     }
 }

@@ -1,12 +1,16 @@
 //! What all applications of one key share: its memory, its clock, its noise, its power.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use tapkey_protocol::apdu::StatusWord;
 use tapkey_protocol::hid::TouchLevel;
 use tapkey_protocol::management::{Capabilities, Interfaces};
 use tapkey_protocol::otp::Timestamp;
+use tapkey_protocol::piv;
+use tapkey_protocol::secret::Secret;
 use tapkey_protocol::slot::{ExtendedFlags, Slot};
+use zeroize::Zeroize;
 
 use super::Power;
 use crate::clock::Milliseconds;
@@ -48,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) level_at_power_up: TouchLevel,
     /// A slot was written over a smart card.
     pub(crate) written_over_card: bool,
+    /// When keys of the PIV application were last used with a touch.
+    piv_touches: BTreeMap<piv::Slot, Milliseconds>,
     usb_enabled: Capabilities,
     clock_start: u32,
     powered_at: Milliseconds,
@@ -73,6 +79,24 @@ impl Session {
 
     pub(crate) fn swap_uses(&mut self) {
         self.last_use.swap(0, 1);
+    }
+
+    /// When the key in the slot was last used with a touch.
+    pub(crate) fn piv_touch(&self, slot: piv::Slot) -> Option<Milliseconds> {
+        self.piv_touches.get(&slot).copied()
+    }
+
+    pub(crate) fn note_piv_touch(&mut self, slot: piv::Slot, now: Milliseconds) {
+        self.piv_touches.insert(slot, now);
+    }
+
+    /// Another key is in the slot, or none.
+    pub(crate) fn forget_piv_touch(&mut self, slot: piv::Slot) {
+        self.piv_touches.remove(&slot);
+    }
+
+    pub(crate) fn forget_piv_touches(&mut self) {
+        self.piv_touches.clear();
     }
 }
 
@@ -153,6 +177,7 @@ impl Device {
             last_use: [None, None],
             level_at_power_up: self.touch_level(),
             written_over_card: false,
+            piv_touches: BTreeMap::new(),
             usb_enabled: self.state.settings.usb_enabled,
             clock_start: u32::from_le_bytes(start),
             powered_at: self.now,
@@ -226,6 +251,15 @@ impl Device {
         let mut bytes = [0; N];
         self.random.fill(&mut bytes);
         bytes
+    }
+
+    /// Random bytes from which a private key is made, or `None` when there are none to be had.
+    pub(crate) fn draw_secret(&mut self) -> Option<Secret<32>> {
+        let mut bytes = [0; 32];
+        let filled = self.random.try_fill(&mut bytes);
+        let secret = Secret::new(bytes);
+        bytes.zeroize();
+        filled.then_some(secret)
     }
 
     /// Asks for a touch on behalf of a command over the smart card. Over NFC, holding the key

@@ -11,6 +11,7 @@ use tapkey_protocol::secret::{Secret, SecretBytes};
 use tapkey_protocol::slot::{Ndef, NdefType, ScanMap, Slot, SlotRecord};
 
 use super::oath::{OathDocument, OathState};
+use super::piv::{self, PivState};
 use super::slot::SlotState;
 use super::{StateError, hex};
 use crate::key::EMULATED_SERIALS;
@@ -26,6 +27,8 @@ pub(crate) struct KeyState {
     pub(crate) tag: Tag,
     pub(crate) settings: Settings,
     pub(crate) oath: OathState,
+    /// `None` until the application is selected for the first time.
+    pub(crate) piv: Option<PivState>,
 }
 
 /// What the NFC tag says, and for which slot.
@@ -47,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) flags: u8,
     pub(crate) lock_code: Option<LockCode>,
     pub(crate) nfc_restricted: bool,
+    /// Set in the factory: PINs that everybody tries first are refused.
+    pub(crate) pin_complexity: bool,
 }
 
 impl KeyState {
@@ -66,8 +71,10 @@ impl KeyState {
                 flags: 0,
                 lock_code: None,
                 nfc_restricted: false,
+                pin_complexity: false,
             },
             oath: OathState::default(),
+            piv: None,
         }
     }
 
@@ -104,7 +111,8 @@ pub(crate) fn parse(document: &[u8], location: &str) -> Result<KeyState, StateEr
 /// [`StateError::Serialize`], which does not happen with what a key can hold.
 pub(crate) fn write(state: &KeyState) -> Result<SecretBytes, StateError> {
     // Room for all of it at once: growing would leave copies of secrets behind in memory.
-    let mut document = Vec::with_capacity(8192 + state.oath.credentials.len() * 1024);
+    let piv = state.piv.as_ref().map_or(0, piv::document_size);
+    let mut document = Vec::with_capacity(8192 + state.oath.credentials.len() * 1024 + piv);
     serde_json::to_writer_pretty(&mut document, &Document::from(state)).map_err(StateError::Serialize)?;
     document.push(b'\n');
     Ok(SecretBytes::new(document))
@@ -133,6 +141,14 @@ struct Document {
     /// Missing in documents of keys whose OATH application was never used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     oath: Option<OathDocument>,
+    /// Missing likewise.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "piv::write",
+        deserialize_with = "piv::read"
+    )]
+    piv: Option<PivState>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -179,11 +195,20 @@ struct SettingsDocument {
     flags: u8,
     lock_code: Option<LockCodeDocument>,
     nfc_restricted: bool,
+    /// Missing in documents of keys without it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pin_complexity: bool,
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(transparent)]
 struct LockCodeDocument(#[serde(serialize_with = "write_lock", deserialize_with = "read_lock")] LockCode);
+
+// Serde calls it with a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
 
 fn write_record<S: serde::Serializer>(record: &SlotRecord, serializer: S) -> Result<S::Ok, S::Error> {
     hex::serialize(record.encode().expose(), serializer)
@@ -275,8 +300,10 @@ impl From<&KeyState> for Document {
                 flags: settings.flags,
                 lock_code: settings.lock_code.clone().map(LockCodeDocument),
                 nfc_restricted: settings.nfc_restricted,
+                pin_complexity: settings.pin_complexity,
             },
             oath: OathDocument::of(&key.oath),
+            piv: key.piv.clone(),
         }
     }
 }
@@ -327,8 +354,10 @@ impl From<Document> for KeyState {
                 flags: settings.flags,
                 lock_code: settings.lock_code.map(|code| code.0),
                 nfc_restricted: settings.nfc_restricted,
+                pin_complexity: settings.pin_complexity,
             },
             oath: document.oath.map(OathState::from).unwrap_or_default(),
+            piv: document.piv,
         }
     }
 }

@@ -10,6 +10,7 @@ mod file;
 mod hex;
 mod memory;
 mod oath;
+mod piv;
 mod slot;
 
 use tapkey_protocol::secret::SecretBytes;
@@ -21,6 +22,7 @@ pub use error::StateError;
 pub use file::FileStore;
 pub use memory::MemoryStore;
 pub(crate) use oath::{OathCode, OathCredential, OathState};
+pub(crate) use piv::{DEFAULT_PIN, DEFAULT_PUK, Management, PivKey, PivState, Tries};
 pub(crate) use slot::SlotState;
 
 /// Keeps the document of one key.
