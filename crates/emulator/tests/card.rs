@@ -37,9 +37,8 @@ fn configure(bench: &Bench, config: &DeviceConfig) -> Result<Vec<u8>, StatusWord
 #[test]
 fn what_is_not_there_is_answered_quickly() {
     let bench = Bench::new();
-    let foreign: [&[u8]; 5] = [
+    let foreign: [&[u8]; 4] = [
         &[0xD2, 0x76, 0x00, 0x01, 0x24, 0x01],
-        &[0xA0, 0x00, 0x00, 0x03, 0x08],
         &[0xA0, 0x00, 0x00, 0x05, 0x27, 0x21, 0x07, 0x01],
         &[0xA0, 0x00],
         &[],
