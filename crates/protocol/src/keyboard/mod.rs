@@ -1,10 +1,12 @@
 //! What a key types: HID keyboard usages (USB HID Usage Tables, page 07) and the order of a typed
 //! output.
 
+mod layout;
 mod report;
 mod ticket;
 mod us;
 
+pub use layout::{Layout, NoSuchLayout};
 pub use report::{KEYBOARD_REPORT_SIZE, KeyboardReport, press, pressed, release};
 pub use ticket::{
     DELAY_MILLISECONDS, REFERENCE, Stroke, Typing, hotp, scan_codes, static_ticket, text_of, yubico_otp,
@@ -48,6 +50,16 @@ impl Key {
     #[must_use]
     pub const fn scan_code(self) -> u8 {
         if self.shift { self.usage | SHIFT_BIT } else { self.usage & !SHIFT_BIT }
+    }
+
+    /// The same with one usage for the key that keyboards have once, in one of two places: before or above
+    /// Enter (31 and 32). Operating systems treat both alike.
+    #[must_use]
+    pub const fn canonical(self) -> Self {
+        match self.usage {
+            0x32 => Self { usage: 0x31, shift: self.shift },
+            _ => self,
+        }
     }
 
     /// The same digit on the numeric keypad; other keys stay as they are.
