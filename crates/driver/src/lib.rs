@@ -125,7 +125,7 @@ pub use naming::product_name;
 pub use recorded::Recorded;
 pub use session::management::{Applied, ManagementSession};
 pub use session::oath::{IfTaken, OathAccount, OathCode, OathInfo, OathRefusal, OathSession};
-pub use session::otp::{Caveat, OtpSession, OtpStatus, SlotState, Transport};
+pub use session::otp::{Caveat, OtpSession, OtpStatus, Probe, SlotState, Transport};
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Bench, NONE, Over, chal_yubico, chalresp, hotp};
 use tapkey_driver::{
-    CancelToken, Control, Error, InputError, NotOverThisLink, OtpSession, Refusal, TouchEvent,
+    CancelToken, Control, Error, InputError, NotOverThisLink, OtpSession, Probe, Refusal, TouchEvent,
 };
 use tapkey_emulator::{Milliseconds, Profile, TouchPolicy};
 use tapkey_protocol::challenge;
@@ -245,4 +245,40 @@ fn what_another_program_left_behind_is_cleared() {
     assert!(bench.key.with(|key| key.waits_for()).is_some());
     let mut otp = bench.otp(Over::Hid);
     assert_eq!(otp.serial(&control).unwrap(), common::SERIAL);
+}
+
+/// A probe says what a slot is, moves no counter and leaves no key blinking.
+#[test]
+fn a_probe_changes_nothing() {
+    let bench = Bench::with_touch(Profile::YUBIKEY_5_7_4, TouchPolicy::Manual);
+    let mut otp = bench.otp(Over::Hid);
+    let probe = |otp: &mut OtpSession| otp.probe_hmac(Slot::Two, b"probe", &bench.control).unwrap();
+    assert_eq!(probe(&mut otp), Probe::Refused, "an empty slot");
+
+    otp.program(Slot::Two, &chalresp(b"key", false), &NONE, &bench.control).unwrap();
+    let answer = otp.challenge_hmac(Slot::Two, b"probe", &bench.control).unwrap();
+    assert_eq!(probe(&mut otp), Probe::Answered(answer));
+
+    otp.program(Slot::Two, &chalresp(b"key", true), &NONE, &bench.control).unwrap();
+    let begun = bench.control.clock().now();
+    assert_eq!(probe(&mut otp), Probe::WaitsForTouch);
+    assert!(bench.control.clock().now() - begun < Duration::from_secs(1), "it waited for the touch");
+    assert_eq!(bench.key.snapshot().waits_for_touch, None, "the key still waits");
+    assert_eq!(bench.key.snapshot().led, "on");
+
+    for silent in [true, false] {
+        match silent {
+            true => otp.program(Slot::Two, &hotp(), &NONE, &bench.control).unwrap(),
+            false => otp.program(Slot::Two, &chal_yubico(), &NONE, &bench.control).unwrap(),
+        }
+        let before = bench.key.snapshot();
+        assert_eq!(probe(&mut otp), Probe::Refused);
+        assert_eq!(bench.key.snapshot(), before, "something moved");
+    }
+
+    // Whoever asked may still cancel.
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let control = bench.control.clone().with_cancel(cancel);
+    assert!(matches!(otp.probe_hmac(Slot::Two, b"probe", &control), Err(Error::Cancelled)));
 }

@@ -41,6 +41,8 @@ pub mod oath;
 pub mod aid;
 #[cfg(feature = "device")]
 pub mod apdu;
+#[cfg(feature = "formats")]
+pub mod formats;
 #[cfg(feature = "device")]
 pub mod hid;
 #[cfg(feature = "device")]

@@ -33,6 +33,9 @@ pub struct Snapshot {
     pub waits_for_touch: Option<u64>,
     /// Slots 1 and 2; `None` for an empty one.
     pub slots: [Option<SlotSnapshot>; 2],
+    /// What it says as an NFC tag.
+    #[serde(default)]
+    pub ndef: TagSnapshot,
     /// Counts accepted writes since power-up; 0 when no slot is programmed.
     pub programming_sequence: u8,
     /// Where its state is kept.
@@ -77,6 +80,25 @@ pub struct SlotSnapshot {
     pub dormant: bool,
     /// Its flags can be updated.
     pub updatable: bool,
+    /// The ticket flags as they are stored.
+    #[serde(default)]
+    pub ticket_flags: u8,
+    /// The configuration flags as they are stored.
+    #[serde(default)]
+    pub config_flags: u8,
+    /// The extended flags as they are stored.
+    #[serde(default)]
+    pub extended_flags: u8,
+}
+
+/// What the key says as an NFC tag.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TagSnapshot {
+    /// The slot whose password is appended, 1 or 2.
+    pub slot: u8,
+    /// What stands in front of it.
+    pub text: Option<String>,
 }
 
 impl VirtualKey {
@@ -103,6 +125,10 @@ impl VirtualKey {
             .to_owned(),
             waits_for_touch: self.waits_for().map(|left| left.0),
             slots: Slot::ALL.map(|slot| self.slot_snapshot(slot)),
+            ndef: TagSnapshot {
+                slot: self.device.state().tag.slot.number(),
+                text: self.device.state().tag.ndef.to_text(),
+            },
             programming_sequence: self.device.session_ref().sequence,
             state: self.device.location(),
         }
@@ -146,6 +172,9 @@ impl VirtualKey {
             protected: state.is_protected(),
             dormant: state.has(ExtendedFlags::DORMANT),
             updatable: state.has(ExtendedFlags::ALLOW_UPDATE),
+            ticket_flags: state.record.ticket.0,
+            config_flags: state.record.config.0,
+            extended_flags: state.record.extended.0,
         })
     }
 }

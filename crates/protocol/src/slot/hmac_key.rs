@@ -1,8 +1,11 @@
 //! The 20-byte key of HMAC and HOTP slots.
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha1::{Digest, Sha1};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
+use crate::challenge;
 use crate::secret::Secret;
 
 /// A key of exactly 20 bytes, as a slot holds it.
@@ -42,6 +45,21 @@ impl HmacKey {
         self.0.expose()
     }
 
+    /// What a slot with this key answers: the HMAC-SHA1 of the challenge, or of its 64 bytes with padding
+    /// where the slot does not take challenges of variable length.
+    ///
+    /// # Errors
+    /// [`TooLong`](crate::challenge::TooLong) for more than 64 bytes.
+    pub fn respond(&self, challenge: &[u8], variable_length: bool) -> Result<Secret<20>, challenge::TooLong> {
+        let frame = Zeroizing::new(challenge::pad(challenge)?);
+        let message = if variable_length { challenge::strip(&frame) } else { frame.as_slice() };
+        // HMAC takes keys of every length, so the error cannot occur.
+        let answer = Hmac::<Sha1>::new_from_slice(self.expose())
+            .map(|mac| mac.chain_update(message).finalize().into_bytes().into())
+            .unwrap_or_default();
+        Ok(Secret::new(answer))
+    }
+
     /// The first 16 bytes for the key field, and the last four for the uid field.
     pub(super) fn split(&self) -> (Secret<16>, [u8; 4]) {
         let mut key = [0; 16];
@@ -69,6 +87,15 @@ pub enum HmacKeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers() {
+        // RFC 2202, test case 1, and one published from a genuine key.
+        let key = HmacKey::new([0x0B; 20]);
+        assert_eq!(key.respond(b"Hi There", true).unwrap().expose()[..4], [0xB6, 0x17, 0x31, 0x86]);
+        assert_ne!(key.respond(b"Hi There", false), key.respond(b"Hi There", true));
+        assert!(key.respond(&[0; 65], true).is_err());
+    }
 
     #[test]
     fn lengths() {

@@ -22,6 +22,16 @@ pub enum NdefType {
     Text,
 }
 
+/// How a text is written (NFC Forum text record, bit 7 of its first byte).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum TextEncoding {
+    /// UTF-8.
+    #[default]
+    Utf8,
+    /// UTF-16, big-endian.
+    Utf16,
+}
+
 impl NdefType {
     /// The type byte, `U` or `T`.
     #[must_use]
@@ -65,13 +75,32 @@ impl Ndef {
     /// # Errors
     /// [`NdefError`] when language and text do not fit.
     pub fn text(language: &str, text: &str) -> Result<Self, NdefError> {
+        Self::text_in(TextEncoding::Utf8, language, text)
+    }
+
+    /// A text in an encoding of one's choice. What the key appends is always ASCII, so readers show it
+    /// behind a text in UTF-8 only.
+    ///
+    /// # Errors
+    /// [`NdefError`] when language and text do not fit.
+    pub fn text_in(encoding: TextEncoding, language: &str, text: &str) -> Result<Self, NdefError> {
         let length = u8::try_from(language.len())
             .ok()
-            .filter(|length| *length <= LANGUAGE_LENGTH && !language.is_empty())
+            .filter(|length| *length <= LANGUAGE_LENGTH && !language.is_empty() && language.is_ascii())
             .ok_or(NdefError::Language)?;
-        let mut data = vec![length];
-        data.extend_from_slice(language.as_bytes());
-        data.extend_from_slice(text.as_bytes());
+        let mut data = Vec::new();
+        match encoding {
+            TextEncoding::Utf8 => {
+                data.push(length);
+                data.extend_from_slice(language.as_bytes());
+                data.extend_from_slice(text.as_bytes());
+            }
+            TextEncoding::Utf16 => {
+                data.push(length | UTF16);
+                data.extend_from_slice(language.as_bytes());
+                data.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
+            }
+        }
         Self::new(NdefType::Text, data)
     }
 

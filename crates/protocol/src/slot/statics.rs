@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::builder::{Options, SlotConfig, V2_0};
 use super::yubico_otp::fixed_part;
 use super::{AccessCode, ConfigFlags, SlotRecord};
-use crate::keyboard::{Key, us_key};
+use crate::keyboard::{Key, Layout};
 use crate::otp::{AesKey, PrivateId, PublicId};
 use crate::secret::Secret;
 use crate::version::{Unsupported, Version};
@@ -54,24 +54,58 @@ impl ScanCodes {
         Ok(Self { codes: Secret::new(codes), options, access_code })
     }
 
+    /// Makes a password of scan codes as a slot holds them: bit 7 is Shift.
+    ///
+    /// # Errors
+    /// As [`from_keys`](Self::from_keys).
+    pub fn from_codes(
+        codes: &[u8],
+        options: Options,
+        access_code: AccessCode,
+    ) -> Result<Self, ScanCodesError> {
+        let keys: Vec<Key> = codes.iter().map(|code| Key::from_scan_code(*code)).collect();
+        Self::from_keys(&keys, options, access_code)
+    }
+
+    /// Makes a password of a text that will come out on a machine with this keyboard layout.
+    ///
+    /// # Errors
+    /// [`ScanCodesError`]; [`ScanCodesError::NotOnKeyboard`] names the first character that the layout
+    /// lacks.
+    pub fn from_text(
+        text: &str,
+        layout: Layout,
+        options: Options,
+        access_code: AccessCode,
+    ) -> Result<Self, ScanCodesError> {
+        let mut keys = Vec::with_capacity(text.len());
+        for (index, character) in text.chars().enumerate() {
+            let found = layout.keys(character).ok_or(ScanCodesError::NotOnKeyboard {
+                position: index + 1,
+                character,
+                layout,
+            })?;
+            keys.extend(found);
+        }
+        Self::from_keys(&keys, options, access_code)
+    }
+
     /// Makes a password of a text that will come out on a US keyboard layout.
     ///
     /// # Errors
-    /// [`ScanCodesError`]; [`ScanCodesError::NotOnKeyboard`] does not repeat the character, which
-    /// is part of a secret.
+    /// As [`from_text`](Self::from_text).
     pub fn from_us_text(
         text: &str,
         options: Options,
         access_code: AccessCode,
     ) -> Result<Self, ScanCodesError> {
-        let keys = text
-            .chars()
-            .enumerate()
-            .map(|(index, letter)| {
-                us_key(letter).ok_or(ScanCodesError::NotOnKeyboard { position: index + 1 })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Self::from_keys(&keys, options, access_code)
+        Self::from_text(text, Layout::Us, options, access_code)
+    }
+
+    /// The scan codes, in the order in which they are typed; unused ones are zero.
+    #[must_use]
+    pub const fn codes(&self) -> &Secret<{ Self::MAX }> {
+        &self.codes
     }
 }
 
@@ -109,16 +143,23 @@ pub enum ScanCodesError {
     #[error("the password is empty")]
     Empty,
     /// It is too long.
-    #[error("a password of {length} characters does not fit a slot, at most 38 do")]
+    #[error("a password of {length} keys does not fit a slot, at most 38 do")]
     TooLong {
-        /// Its length.
+        /// How many keys it takes; a character of a dead key takes two.
         length: usize,
     },
     /// A character is not on the keyboard.
-    #[error("character {position} of the password cannot be typed on this keyboard layout")]
+    #[error(
+        "character {position} of the password, {character:?}, cannot be typed on the {} keyboard layout ({layout})",
+        .layout.title()
+    )]
     NotOnKeyboard {
         /// Its place, counted from one.
         position: usize,
+        /// The character itself.
+        character: char,
+        /// The layout that lacks it.
+        layout: Layout,
     },
 }
 
@@ -196,8 +237,27 @@ mod tests {
         let make = |text: &str| ScanCodes::from_us_text(text, Options::default(), AccessCode::NONE).err();
         assert_eq!(make(""), Some(ScanCodesError::Empty));
         assert_eq!(make(&"x".repeat(39)), Some(ScanCodesError::TooLong { length: 39 }));
-        assert_eq!(make("aé"), Some(ScanCodesError::NotOnKeyboard { position: 2 }));
+        assert_eq!(
+            make("aé"),
+            Some(ScanCodesError::NotOnKeyboard { position: 2, character: 'é', layout: Layout::Us })
+        );
         assert_eq!(make(&"x".repeat(38)), None);
+    }
+
+    #[test]
+    fn layouts() {
+        let codes = |text: &str, layout| {
+            ScanCodes::from_text(text, layout, Options::default(), AccessCode::NONE)
+                .unwrap()
+                .codes()
+                .expose()
+                .to_vec()
+        };
+        assert_eq!(codes("zy", Layout::De)[..3], [0x1C, 0x1D, 0]);
+        assert_eq!(codes("1", Layout::Fr)[..2], [0x9E, 0]);
+        assert_eq!(codes("^", Layout::De)[..3], [0x35, 0x2C, 0], "a dead key and Space");
+        let raw = ScanCodes::from_codes(&[0x8B, 8, 0xF], Options::default(), AccessCode::NONE).unwrap();
+        assert_eq!(raw.record().scan_codes().expose()[..4], [0x8B, 8, 0xF, 0]);
     }
 
     #[test]

@@ -7,9 +7,20 @@ use tapkey_protocol::slot::{Slot, SlotCommand};
 use zeroize::Zeroize;
 
 use super::{OtpSession, Transport};
-use crate::control::Control;
+use crate::control::{CancelToken, Control, TouchEvent};
 use crate::error::{Error, InputError, Malformed, NotOverThisLink, Refusal};
 use crate::transport::Failure;
+
+/// What a slot makes of a challenge that is not meant seriously.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Probe {
+    /// It answers HMAC-SHA1 challenges without a touch; this is the answer.
+    Answered(Secret<20>),
+    /// It would answer after a touch.
+    WaitsForTouch,
+    /// It does not answer HMAC-SHA1 challenges.
+    Refused,
+}
 
 impl OtpSession {
     /// Asks a slot for the HMAC-SHA1 of a challenge of at most 64 bytes.
@@ -71,6 +82,32 @@ impl OtpSession {
         control: &Control,
     ) -> Result<[u8; 16], Error> {
         self.ask(SlotCommand::ChallengeYubico(slot), &challenge, "Yubico OTP", slot, control)
+    }
+
+    /// Asks whether a slot answers HMAC-SHA1 challenges, and does so without changing anything: no counter
+    /// moves, and where the key waits for a touch the challenge is taken back at once. A challenge in
+    /// Yubico mode would move a counter, so there is no such probe.
+    ///
+    /// # Errors
+    /// As [`challenge_hmac`](Self::challenge_hmac), except for what [`Probe`] tells.
+    pub fn probe_hmac(&mut self, slot: Slot, challenge: &[u8], control: &Control) -> Result<Probe, Error> {
+        control.check()?;
+        let enough = CancelToken::new();
+        let touch = enough.clone();
+        let probing = control.clone().with_cancel(enough.clone()).with_touch(move |event| {
+            if matches!(event, TouchEvent::Needed { .. }) {
+                touch.cancel();
+            }
+        });
+        match self.challenge_hmac(slot, challenge, &probing) {
+            Ok(response) => Ok(Probe::Answered(response)),
+            Err(Error::Cancelled) if enough.is_cancelled() => Ok(Probe::WaitsForTouch),
+            // Over NFC some keys refuse instead of waiting.
+            Err(Error::Refused(Refusal::NoChallengeResponse { .. } | Refusal::SlotEmpty { .. })) => {
+                Ok(Probe::Refused)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn ask<const N: usize>(

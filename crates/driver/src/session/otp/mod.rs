@@ -19,6 +19,7 @@ use crate::error::{Error, NotOverThisLink, Refusal};
 use crate::transport::card::Card;
 use crate::transport::hid::Reports;
 
+pub use challenge::Probe;
 pub use status::{Caveat, OtpStatus, SlotState};
 pub(crate) use status::{card_takes_settings, is_garbled_over_nfc};
 

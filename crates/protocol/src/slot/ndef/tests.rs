@@ -64,3 +64,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn texts_in_both_encodings() {
+    let utf8 = Ndef::text("en", "Grüß ").unwrap();
+    assert_eq!(utf8.data()[..3], [2, b'e', b'n']);
+    let utf16 = Ndef::text_in(TextEncoding::Utf16, "de", "Grüß ").unwrap();
+    assert_eq!(utf16.data()[..5], [0x82, b'd', b'e', 0, b'G']);
+    for ndef in [utf8, utf16] {
+        assert_eq!(ndef.to_text().as_deref(), Some("Grüß "));
+    }
+    assert_eq!(
+        Ndef::text_in(TextEncoding::Utf16, "en", &"x".repeat(26)),
+        Err(NdefError::TooLong { length: 55 })
+    );
+    assert_eq!(Ndef::text("ä", "x"), Err(NdefError::Language));
+}
