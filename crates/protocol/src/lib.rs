@@ -9,6 +9,7 @@
 //! | feature | subject | start with |
 //! |---|---|---|
 //! | `device` | between a host and a key: HID frames, APDUs, slot records, device information | [`hid::Exchange`], [`slot`] |
+//! | `formats` | files of accounts and keys that other programs read and write | `formats::pskc` |
 //! | `validation` | between a client and a validation server | [`validation::Request`], [`validation::Response`] |
 //!
 //! Both stand on the one-time password itself ([`otp`]), on [`modhex`], [`crc`] and [`secret`],
