@@ -162,8 +162,25 @@ impl fmt::Debug for Control {
 }
 
 /// Ends operations from another thread or a signal handler. Once fired it stays fired.
+///
+/// ```
+/// use tapkey_driver::CancelToken;
+///
+/// let all = CancelToken::new();
+/// let (one, two) = (all.child(), all.child());
+/// one.cancel();
+/// assert!(one.is_cancelled() && !two.is_cancelled() && !all.is_cancelled());
+/// all.cancel();
+/// assert!(two.is_cancelled());
+/// ```
 #[derive(Clone, Debug, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
+pub struct CancelToken(Arc<Fired>);
+
+#[derive(Debug, Default)]
+struct Fired {
+    here: AtomicBool,
+    above: Option<CancelToken>,
+}
 
 impl CancelToken {
     /// A token that was not fired.
@@ -172,15 +189,22 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Ends the operations that watch this token, within about a tenth of a second.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::SeqCst);
+    /// A token for a part of what this one ends: it counts as fired when this one is, and firing it
+    /// leaves this one as it is.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self(Arc::new(Fired { here: AtomicBool::new(false), above: Some(self.clone()) }))
     }
 
-    /// Whether it was fired.
+    /// Ends the operations that watch this token, within about a tenth of a second.
+    pub fn cancel(&self) {
+        self.0.here.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was fired, or one that it is a part of.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.here.load(Ordering::SeqCst) || self.0.above.as_ref().is_some_and(Self::is_cancelled)
     }
 }
 

@@ -104,6 +104,8 @@
 //! [`OtpLink`]: tapkey_protocol::link::OtpLink
 //! [`CardLink`]: tapkey_protocol::link::CardLink
 
+#[cfg(feature = "async")]
+pub mod asynchronous;
 pub mod backend;
 pub mod clock;
 pub mod control;

@@ -1,6 +1,6 @@
 //! Asking a slot for the answer to a challenge.
 
-use tapkey_protocol::challenge;
+use tapkey_protocol::challenge::{Padding, sign_in::SignIn};
 use tapkey_protocol::link::CardTransport;
 use tapkey_protocol::secret::Secret;
 use tapkey_protocol::slot::{Slot, SlotCommand};
@@ -26,7 +26,7 @@ impl OtpSession {
     /// Asks a slot for the HMAC-SHA1 of a challenge of at most 64 bytes.
     ///
     /// A slot with variable length hashes exactly these bytes when there are at most 63; a slot
-    /// without it hashes them with their padding to 64 bytes, see [`challenge::pad`].
+    /// without it hashes them with their padding to 64 bytes, see [`challenge::pad`](tapkey_protocol::challenge::pad).
     ///
     /// # Errors
     /// [`Refusal::SlotEmpty`], [`Refusal::NoChallengeResponse`] or [`Refusal::TouchTimedOut`] when the
@@ -64,10 +64,69 @@ impl OtpSession {
         challenge: &[u8],
         control: &Control,
     ) -> Result<Secret<20>, Error> {
-        let mut frame = challenge::pad(challenge).map_err(InputError::from)?;
+        self.challenge_padded(slot, challenge, Padding::Exact, control)
+    }
+
+    /// The same with the padding of other programs, for answers that must agree with theirs.
+    ///
+    /// # Errors
+    /// As [`challenge_hmac`](Self::challenge_hmac).
+    pub fn challenge_padded(
+        &mut self,
+        slot: Slot,
+        challenge: &[u8],
+        padding: Padding,
+        control: &Control,
+    ) -> Result<Secret<20>, Error> {
+        let mut frame = padding.frame(challenge).map_err(InputError::from)?;
         let answer = self.ask(SlotCommand::ChallengeHmac(slot), &frame, "HMAC-SHA1", slot, control);
         frame.zeroize();
         answer.map(Secret::new)
+    }
+
+    /// Answers a server's sign-in. The challenge is derived here from what the sign-in is about, so
+    /// that a hostile server cannot have the slot answer what opens a disk or a password database;
+    /// never send a slot bytes that a server chose.
+    ///
+    /// # Errors
+    /// As [`challenge_hmac`](Self::challenge_hmac).
+    ///
+    /// ```
+    /// use tapkey_driver::{Control, OtpSession};
+    /// use tapkey_emulator::{VirtualKey, port::in_process::PluggedKey};
+    /// use tapkey_protocol::challenge::sign_in::{Nonce, Purpose, SignIn};
+    /// use tapkey_protocol::slot::{AccessCode, ChallengeHmac, HmacKey, Options, Slot};
+    ///
+    /// let key = PluggedKey::new(VirtualKey::builder().build()?)?;
+    /// let control = Control::new();
+    /// let mut otp = OtpSession::over_hid(key.otp()?, &control)?;
+    /// let slot = ChallengeHmac {
+    ///     key: HmacKey::new([0x0B; 20]),
+    ///     variable_length: true,
+    ///     require_touch: false,
+    ///     options: Options::for_challenges(),
+    ///     access_code: AccessCode::NONE,
+    /// };
+    /// otp.program(Slot::Two, &slot, &AccessCode::NONE, &control)?;
+    ///
+    /// let sign_in = SignIn {
+    ///     purpose: Purpose::SignIn,
+    ///     origin: "https://login.example.org".parse()?,
+    ///     account: "alice".parse()?,
+    ///     nonce: Nonce::new(&[7; 16])?, // drawn by the server, good once
+    /// };
+    /// let response = otp.challenge_sign_in(Slot::Two, &sign_in, &control)?;
+    /// // On the server:
+    /// assert!(sign_in.accepts(&[0x0B; 20], &response));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn challenge_sign_in(
+        &mut self,
+        slot: Slot,
+        sign_in: &SignIn,
+        control: &Control,
+    ) -> Result<Secret<20>, Error> {
+        self.challenge_hmac(slot, &sign_in.challenge(), control)
     }
 
     /// Asks a slot to encrypt a challenge of six bytes: the answer is a Yubico OTP's encrypted part
