@@ -5,6 +5,7 @@
 //! | `POST /enrollments` with [`CreateEnrollment`] | 201 [`EnrollmentSecrets`] |
 //! | `GET /enrollments/{id}` | 200 [`Enrollment`] |
 //! | `POST /enrollments/{id}/confirm` with [`ConfirmEnrollment`] | 200 [`Key`](crate::keys::Key) |
+//! | `POST /enrollments/confirm` with [`ConfirmEnrollment`] | 200 [`Key`](crate::keys::Key): the pending one whose public id the password begins with |
 //! | `DELETE /enrollments/{id}` | 204 |
 //!
 //! Creating is idempotent by (token, request id): the same request while the enrolment is pending

@@ -13,6 +13,7 @@
 //! | clients of the validation protocol | [`clients`] | `/clients` | admin |
 //! | bearer tokens | [`tokens`] | `/tokens` | admin |
 //! | audit events | [`audit`] | `/audit` | admin |
+//! | bundles of stations | [`imports`], [`bundle`] | `/imports`; `/bundle-key` | admin; the key also enroller |
 //! | the server itself | [`status`] | `/status` | every token |
 //!
 //! Secrets in answers ([`SecretText`]) redact themselves in `Debug` and are wiped when dropped.
@@ -28,8 +29,10 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod bundle;
 pub mod clients;
 pub mod enrollments;
+pub mod imports;
 pub mod keys;
 mod page;
 mod problem;

@@ -157,6 +157,10 @@ codes! {
     PublicIdTaken = "public_id_taken", 409, "The public id is taken";
     /// The server's policy takes no software keys.
     SoftwareKeyRefused = "software_key_refused", 403, "Software keys are refused by this server's policy";
+    /// The bundle is damaged, cut off, changed, or of another format or version.
+    BundleUnreadable = "bundle_unreadable", 422, "The bundle cannot be read";
+    /// The bundle is encrypted to another key than this server's.
+    BundleForeign = "bundle_foreign", 422, "The bundle is not for this server";
     /// The password is malformed, or was not made with this credential.
     BadOtp = "bad_otp", 422, "The one-time password does not belong to this credential";
     /// The password, or a newer one, was seen before.

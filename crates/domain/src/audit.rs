@@ -83,6 +83,14 @@ actions! {
     KeyRelabelled = "key.relabelled";
     /// Somebody read a slot's access code.
     AccessCodeRead = "key.access_code_read";
+    /// The key that bundles are encrypted to was drawn.
+    BundleKeyCreated = "bundle.key_created";
+    /// The records of a station's bundle were imported.
+    BundleImported = "bundle.imported";
+    /// A record of a bundle became a pending credential.
+    KeyImported = "key.imported";
+    /// A record of a bundle became an active key on the station's word.
+    KeyTrusted = "key.trusted";
     /// A client of the validation protocol was created.
     ClientCreated = "client.created";
     /// A client was disabled.

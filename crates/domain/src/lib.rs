@@ -9,6 +9,7 @@
 //! | [`verify`] | whether a password is acceptable, and which counter that spends |
 //! | [`delay`] | whether a password seems to have been kept back before it was sent |
 //! | [`enrol`] | how a credential becomes active |
+//! | [`import`] | what becomes of a record of a station's bundle |
 //! | [`policy`] | which keys a server takes |
 //! | [`role`] | who may do what |
 //! | [`audit`] | what is written down |
@@ -19,6 +20,7 @@ pub mod audit;
 pub mod delay;
 pub mod enrol;
 pub mod id;
+pub mod import;
 pub mod name;
 pub mod policy;
 pub mod role;

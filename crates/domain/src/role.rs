@@ -65,11 +65,13 @@ pub enum Operation {
     ReadAudit,
     /// Read what the server is.
     ReadStatus,
+    /// Import the keys of a station's bundle.
+    Import,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Enrol,
         Self::Verify,
         Self::ManageAccounts,
@@ -79,6 +81,7 @@ impl Operation {
         Self::ManageTokens,
         Self::ReadAudit,
         Self::ReadStatus,
+        Self::Import,
     ];
 }
 

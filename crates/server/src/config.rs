@@ -88,6 +88,8 @@ pub struct TlsFiles {
 pub struct Limits {
     /// The longest body, in bytes.
     pub body_bytes: usize,
+    /// The longest bundle of a provisioning station, in bytes; a key takes about 3000.
+    pub bundle_bytes: usize,
     /// The longest query string, in bytes.
     pub query_bytes: usize,
     /// The longest request line and headers together, in bytes; at least 8192.
@@ -109,6 +111,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 64 * 1024,
+            bundle_bytes: 16 * 1024 * 1024,
             query_bytes: 8 * 1024,
             header_bytes: 32 * 1024,
             connections: 4096,

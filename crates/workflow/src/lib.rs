@@ -10,12 +10,15 @@
 //! arrives: it picks the pending credential up, or starts over where that is gone. A [`Journal`]
 //! beside the user's other state makes the difference; it holds no secret.
 //!
+//! A [`station`] does so with every key that is plugged in, also where no server is at hand.
+//!
 //! What touches the outside is behind three small traits, so that a program can bring its own:
 //! [`KeyPort`] (a plugged-in key; implemented by [`DeviceKey`]), [`TouchPort`] (how a
 //! typed password reaches us) and [`EnrolmentServer`] (implemented for
 //! [`tapkey_client::api::Client`]).
 
 pub mod enrolment;
+pub mod station;
 
 mod client;
 mod device;
@@ -23,5 +26,5 @@ mod device;
 pub use device::DeviceKey;
 pub use enrolment::{
     Credential, EnrolError, Enrolled, EnrolmentServer, Event, Journal, JournalError, KeyError, KeyFacts,
-    KeyPort, Plan, PublicIdChoice, ServerError, TouchError, TouchPort, enrol,
+    KeyPort, Plan, Programmed, PublicIdChoice, ServerError, TouchError, TouchPort, enrol, enrol_pending,
 };

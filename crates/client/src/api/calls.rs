@@ -6,6 +6,7 @@ use tapkey_api::{
     audit::Event,
     clients::{self, ClientCreated, CreateClient},
     enrollments::{ConfirmEnrollment, CreateEnrollment, Enrollment, EnrollmentSecrets},
+    imports::{BundleKey, ImportBundle, ImportReport},
     keys::{AccessCode, Key, UpdateKey},
     status::Status,
     tokens::{CreateToken, Token, TokenCreated},
@@ -42,12 +43,43 @@ impl Client {
         self.post(&["enrollments", id, "confirm"], &ConfirmEnrollment { otp: otp.trim().to_owned() }).await
     }
 
+    /// Activates the pending credential whose public id a password begins with. Repeating with the
+    /// same password repeats the answer.
+    ///
+    /// # Errors
+    /// [`Error`]; among the problems are that nothing waits for this password, and one that is wrong
+    /// or replayed.
+    pub async fn confirm_by_password(&self, otp: &str) -> Result<Key, Error> {
+        self.post(&["enrollments", "confirm"], &ConfirmEnrollment { otp: otp.trim().to_owned() }).await
+    }
+
     /// Gives an enrolment up. Its credential will never validate.
     ///
     /// # Errors
     /// [`Error`]; one that is confirmed cannot be abandoned.
     pub async fn abandon_enrollment(&self, id: &str) -> Result<(), Error> {
         self.delete(&["enrollments", id]).await
+    }
+}
+
+/// Bundles of provisioning stations.
+impl Client {
+    /// The public key that bundles for this server are encrypted to.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn bundle_key(&self) -> Result<BundleKey, Error> {
+        self.get(&["bundle-key"], Query::default()).await
+    }
+
+    /// Imports a bundle, or finds out what importing it would do. Look at
+    /// [`ImportReport::applied`]: a record that is refused is no error, but keeps all from being
+    /// imported.
+    ///
+    /// # Errors
+    /// [`Error`]; among the problems are a bundle that is damaged or meant for another server.
+    pub async fn import_bundle(&self, request: &ImportBundle) -> Result<ImportReport, Error> {
+        self.post(&["imports"], request).await
     }
 }
 

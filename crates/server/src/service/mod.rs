@@ -1,12 +1,14 @@
 //! What the server does, whichever way it is asked.
 
 mod bearer;
+mod bundle;
 mod cache;
 mod validator;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use bearer::{Bearers, Caller, new_token};
+pub(crate) use bundle::{BundleError, Opened, Title, open as open_bundle};
 use tapkey_domain::{
     audit::{Action, Actor, Event},
     id::TenantId,

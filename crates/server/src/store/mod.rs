@@ -5,10 +5,12 @@
 //! is one transaction, its audit event included, and returns only once that is on disk.
 
 mod error;
+mod imports;
 mod records;
 pub(crate) mod sqlite;
 
 pub(crate) use error::StoreError;
+pub(crate) use imports::*;
 pub(crate) use records::*;
 use tapkey_domain::{
     audit::Event,
@@ -80,10 +82,19 @@ dispatch! {
     fn enrolment(tenant: TenantId, id: EnrolmentId) -> Option<EnrolmentRow>;
     /// Makes the credential active and spends the password, in one transaction.
     fn confirm_enrolment(scope: Scope, attempt: Attempt) -> KeyRow;
+    /// The same for the pending enrolment whose public id the password begins with.
+    fn confirm_by_password(scope: Scope, password: Password) -> KeyRow;
     /// Gives an enrolment up and forgets its secrets.
     fn abandon_enrolment(scope: Scope, caller: Caller, id: EnrolmentId) -> ();
     /// Forgets the secrets of enrolments whose time is over; says how many.
     fn expire_enrolments(scope: Scope) -> u64;
+
+    /// The public key for bundles; drawn where there is none yet.
+    fn bundle_recipient(scope: Scope) -> String;
+    /// The identity that opens bundles, where there is one.
+    fn bundle_identity(tenant: TenantId) -> Option<BundleIdentity>;
+    /// Takes the records of a bundle in: all of them, or none.
+    fn import(scope: Scope, new: NewImport) -> Imported;
 
     /// Creates a client.
     fn create_client(scope: Scope, new: NewClient) -> ClientRow;

@@ -188,6 +188,15 @@ pub(crate) struct Attempt {
     pub(crate) otp_hash: [u8; 32],
 }
 
+/// A password that says by its public id what it confirms.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Password {
+    pub(crate) caller: Caller,
+    pub(crate) otp: tapkey_protocol::otp::Otp,
+    /// SHA-256 of the password in its plain spelling.
+    pub(crate) otp_hash: [u8; 32],
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct EventRow {
     pub(crate) id: u64,

@@ -4,6 +4,7 @@
 mod bad_input;
 mod common;
 mod enrolment;
+mod import;
 mod management;
 mod protocol;
 mod race;

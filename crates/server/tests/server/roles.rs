@@ -55,9 +55,11 @@ fn what_each_role_reaches() {
         reach(DomainRole::Enroller),
         [
             "DELETE /api/v1/enrollments/{id}",
+            "GET /api/v1/bundle-key",
             "GET /api/v1/enrollments/{id}",
             "GET /api/v1/status",
             "POST /api/v1/enrollments",
+            "POST /api/v1/enrollments/confirm",
             "POST /api/v1/enrollments/{id}/confirm",
         ]
     );

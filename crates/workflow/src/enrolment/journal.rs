@@ -101,7 +101,7 @@ impl Journal {
     }
 }
 
-pub(super) const fn number(slot: Slot) -> u8 {
+pub(crate) const fn number(slot: Slot) -> u8 {
     match slot {
         Slot::One => 1,
         Slot::Two => 2,

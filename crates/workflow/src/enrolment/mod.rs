@@ -8,8 +8,10 @@ mod run;
 mod server;
 
 pub use error::EnrolError;
+pub(crate) use journal::number;
 pub use journal::{Journal, JournalError};
 pub use plan::{Event, Plan, PublicIdChoice};
 pub use port::{Credential, KeyError, KeyFacts, KeyPort, TouchError, TouchPort};
-pub use run::{Enrolled, enrol};
+pub use run::{Enrolled, Programmed, enrol, enrol_pending};
+pub(crate) use run::{Port, TRIES, enrol_on, enrol_pending_on};
 pub use server::{EnrolmentServer, ServerError};

@@ -50,25 +50,96 @@ where
     let key = Port::new(key);
     let facts = key.run(KeyPort::facts).await?.map_err(EnrolError::Read)?;
     events(Event::KeyRead(facts));
-    let mut run = Run {
-        plan,
-        facts,
-        server,
-        journal,
-        events,
-        entry: None,
-        may_overwrite: plan.overwrite,
-        leftover: false,
-    };
-    if let Some(done) = run.pick_up().await? {
-        return Ok(done);
+    enrol_on(plan, facts, &key, &Port::new(touch), server, journal, events).await
+}
+
+/// Programs a key with a pending credential and leaves it at that: it validates nothing until a
+/// password of it is confirmed, by [`enrol`] or whoever holds the key.
+///
+/// # Errors
+/// [`EnrolError`], whose text says what the slot holds then.
+pub async fn enrol_pending<K, S>(
+    plan: &Plan,
+    key: K,
+    server: &S,
+    journal: &Journal,
+    events: &mut (dyn FnMut(Event) + Send),
+) -> Result<Programmed, EnrolError>
+where
+    K: KeyPort + 'static,
+    S: EnrolmentServer,
+{
+    let key = Port::new(key);
+    let facts = key.run(KeyPort::facts).await?.map_err(EnrolError::Read)?;
+    events(Event::KeyRead(facts));
+    enrol_pending_on(plan, facts, &key, server, journal, events).await
+}
+
+/// [`enrol`] on a key that was read already.
+pub(crate) async fn enrol_on<K, T, S>(
+    plan: &Plan,
+    facts: KeyFacts,
+    key: &Port<K>,
+    touch: &Port<T>,
+    server: &S,
+    journal: &Journal,
+    events: &mut (dyn FnMut(Event) + Send),
+) -> Result<Enrolled, EnrolError>
+where
+    K: KeyPort + 'static,
+    T: TouchPort + 'static,
+    S: EnrolmentServer,
+{
+    let mut run = Run::new(plan, facts, server, journal, events);
+    match run.begin(key).await? {
+        Begun::Enrolled(enrolled) => Ok(enrolled),
+        Begun::Programmed(Programmed { enrollment, public_id, resumed }) => {
+            let key = run.confirm(touch, &enrollment, public_id).await?;
+            Ok(Enrolled { key, resumed })
+        }
     }
-    run.check_slot()?;
-    let resumed = run.entry.is_some();
-    let (id, credential) = run.pending().await?;
-    run.program(&key, &id, &credential, resumed).await?;
-    let key = run.confirm(&Port::new(touch), &id, credential.public_id).await?;
-    Ok(Enrolled { key, resumed })
+}
+
+/// [`enrol_pending`] on a key that was read already.
+pub(crate) async fn enrol_pending_on<K, S>(
+    plan: &Plan,
+    facts: KeyFacts,
+    key: &Port<K>,
+    server: &S,
+    journal: &Journal,
+    events: &mut (dyn FnMut(Event) + Send),
+) -> Result<Programmed, EnrolError>
+where
+    K: KeyPort + 'static,
+    S: EnrolmentServer,
+{
+    let mut run = Run::new(plan, facts, server, journal, events);
+    match run.begin(key).await? {
+        Begun::Programmed(programmed) => Ok(programmed),
+        Begun::Enrolled(Enrolled { key, .. }) => Ok(Programmed {
+            enrollment: String::new(),
+            public_id: key.public_id.parse().map_err(|_| EnrolError::Malformed("public id"))?,
+            resumed: true,
+        }),
+    }
+}
+
+/// A key that holds a pending credential.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Programmed {
+    /// The enrolment that waits for a password; empty where an earlier run's was confirmed meanwhile.
+    pub enrollment: String,
+    /// What the key types in clear.
+    pub public_id: PublicId,
+    /// Whether an interrupted run was finished.
+    pub resumed: bool,
+}
+
+/// How far an enrolment came without a touch.
+enum Begun {
+    /// An earlier run had come to its end, and only the last answer was lost.
+    Enrolled(Enrolled),
+    Programmed(Programmed),
 }
 
 struct Run<'a, S> {
@@ -86,7 +157,30 @@ struct Run<'a, S> {
     leftover: bool,
 }
 
-impl<S: EnrolmentServer> Run<'_, S> {
+impl<'a, S: EnrolmentServer> Run<'a, S> {
+    fn new(
+        plan: &'a Plan,
+        facts: KeyFacts,
+        server: &'a S,
+        journal: &'a Journal,
+        events: &'a mut (dyn FnMut(Event) + Send),
+    ) -> Self {
+        let may_overwrite = plan.overwrite;
+        Self { plan, facts, server, journal, events, entry: None, may_overwrite, leftover: false }
+    }
+
+    /// Everything up to the touch.
+    async fn begin<K: KeyPort + 'static>(&mut self, key: &Port<K>) -> Result<Begun, EnrolError> {
+        if let Some(done) = self.pick_up().await? {
+            return Ok(Begun::Enrolled(done));
+        }
+        self.check_slot()?;
+        let resumed = self.entry.is_some();
+        let (enrollment, credential) = self.pending().await?;
+        self.program(key, &enrollment, &credential, resumed).await?;
+        Ok(Begun::Programmed(Programmed { enrollment, public_id: credential.public_id, resumed }))
+    }
+
     /// Looks for an interrupted run. Returns its end where only the server's last answer was lost.
     async fn pick_up(&mut self) -> Result<Option<Enrolled>, EnrolError> {
         let Some(serial) = self.facts.serial else { return Ok(None) };
@@ -383,14 +477,14 @@ fn read(secrets: &EnrollmentSecrets) -> Result<Credential, EnrolError> {
 }
 
 /// Something blocking, used from async code one call at a time.
-struct Port<P>(Arc<Mutex<P>>);
+pub(crate) struct Port<P>(Arc<Mutex<P>>);
 
 impl<P: Send + 'static> Port<P> {
-    fn new(port: P) -> Self {
+    pub(crate) fn new(port: P) -> Self {
         Self(Arc::new(Mutex::new(port)))
     }
 
-    async fn run<R: Send + 'static>(
+    pub(crate) async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut P) -> R + Send + 'static,
     ) -> Result<R, EnrolError> {
@@ -403,4 +497,4 @@ impl<P: Send + 'static> Port<P> {
 }
 
 /// How many typed texts are looked at before giving up.
-const TRIES: u32 = 5;
+pub(crate) const TRIES: u32 = 5;

@@ -1,4 +1,5 @@
 //! A key, a finger and a server that can be cut off at any point.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{
     collections::BTreeMap,

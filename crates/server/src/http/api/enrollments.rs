@@ -19,7 +19,7 @@ use tapkey_domain::{
     policy::{ClaimedKey, KeyPolicy},
     role::{Operation, Role},
 };
-use tapkey_protocol::otp::typed;
+use tapkey_protocol::otp::{Otp, typed};
 
 use super::{
     super::problem::{Failure, Result},
@@ -30,7 +30,7 @@ use super::{
 use crate::{
     config::Policy,
     service::{Caller, Service},
-    store::{Attempt, EnrolmentRow, EnrolmentSecrets, NewEnrolment},
+    store::{Attempt, EnrolmentRow, EnrolmentSecrets, NewEnrolment, Password},
 };
 
 pub(super) fn register(routes: &mut Routes) {
@@ -39,6 +39,7 @@ pub(super) fn register(routes: &mut Routes) {
     routes.get("/enrollments/{id}", enrol, show);
     routes.delete("/enrollments/{id}", enrol, abandon);
     routes.post("/enrollments/{id}/confirm", enrol, confirm);
+    routes.post("/enrollments/confirm", enrol, confirm_by_password);
 }
 
 type Context = State<Arc<Service>>;
@@ -75,13 +76,30 @@ async fn confirm(
     Json(body): Json<ConfirmEnrollment>,
 ) -> Result<Json<Key>> {
     let enrolment = id(&name)?;
-    let (otp, _) = typed::parse(&body.otp)
-        .map_err(|error| Failure::new(ProblemCode::BadOtp).detail(error.to_string()).field("otp"))?;
-    let otp_hash = Sha256::digest(otp.to_string().as_bytes()).into();
+    let (otp, otp_hash) = password(&body)?;
     let attempt = Attempt { enrolment, caller: caller.enroller(), otp, otp_hash };
     let row = service.store.confirm_enrolment(caller.scope(service.clock.now()), attempt).await?;
     service.validator.forget_key(caller.tenant, row.public_id);
     Ok(Json(key(row)))
+}
+
+/// For whoever has a key in hand and no id: the password says which enrolment is meant.
+async fn confirm_by_password(
+    State(service): Context,
+    Extension(caller): Who,
+    Json(body): Json<ConfirmEnrollment>,
+) -> Result<Json<Key>> {
+    let (otp, otp_hash) = password(&body)?;
+    let password = Password { caller: caller.enroller(), otp, otp_hash };
+    let row = service.store.confirm_by_password(caller.scope(service.clock.now()), password).await?;
+    service.validator.forget_key(caller.tenant, row.public_id);
+    Ok(Json(key(row)))
+}
+
+fn password(body: &ConfirmEnrollment) -> Result<(Otp, [u8; 32])> {
+    let (otp, _) = typed::parse(&body.otp)
+        .map_err(|error| Failure::new(ProblemCode::BadOtp).detail(error.to_string()).field("otp"))?;
+    Ok((otp, Sha256::digest(otp.to_string().as_bytes()).into()))
 }
 
 async fn abandon(State(service): Context, Extension(caller): Who, name: Name) -> Result<StatusCode> {

@@ -28,20 +28,36 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self> {
-        if !is_json(request.headers()) {
-            return Err(Failure::new(ProblemCode::UnsupportedMediaType));
-        }
-        let body = Limited::new(request.into_body(), service.limits.body_bytes).collect().await;
-        let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Failure::new(ProblemCode::TooLarge).detail("the body is longer than the server allows")
-            } else {
-                Failure::new(ProblemCode::InvalidJson).detail("the body did not arrive completely")
-            }
-        })?;
-        let value = serde_json::from_slice(&body.to_bytes());
-        value.map(Self).map_err(|error| Failure::new(ProblemCode::InvalidJson).detail(error.to_string()))
+        read(request, service.limits.body_bytes).await.map(Self)
     }
+}
+
+/// A body of JSON that holds a bundle.
+#[derive(Debug)]
+pub(super) struct LongJson<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Service>> for LongJson<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self> {
+        read(request, service.limits.bundle_bytes).await.map(Self)
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T> {
+    if !is_json(request.headers()) {
+        return Err(Failure::new(ProblemCode::UnsupportedMediaType));
+    }
+    let body = Limited::new(request.into_body(), limit).collect().await;
+    let body = body.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Failure::new(ProblemCode::TooLarge).detail("the body is longer than the server allows")
+        } else {
+            Failure::new(ProblemCode::InvalidJson).detail("the body did not arrive completely")
+        }
+    })?;
+    let value = serde_json::from_slice(&body.to_bytes());
+    value.map_err(|error| Failure::new(ProblemCode::InvalidJson).detail(error.to_string()))
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

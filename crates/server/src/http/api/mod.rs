@@ -9,6 +9,7 @@ mod auth;
 mod clients;
 mod enrollments;
 mod extract;
+mod imports;
 mod keys;
 mod status;
 mod tokens;
@@ -58,6 +59,7 @@ fn table(service: Option<&Arc<Service>>) -> Routes {
     audit::register(&mut routes);
     clients::register(&mut routes);
     enrollments::register(&mut routes);
+    imports::register(&mut routes);
     keys::register(&mut routes);
     status::register(&mut routes);
     tokens::register(&mut routes);

@@ -10,12 +10,12 @@ use tapkey_domain::{
     enrol::{Caller, Confirmation, EnrolError, State},
     id::{CredentialId, EnrolmentId, TenantId, TokenId},
 };
-use tapkey_protocol::otp::PublicId;
+use tapkey_protocol::otp::{Counter, PublicId, Timestamp};
 
 use super::{SqliteStore, StoreError, accounts, audit, columns, keys, secrets};
 use crate::{
     random,
-    store::{Attempt, EnrolmentRow, EnrolmentSecrets, KeyRow, NewEnrolment, Scope},
+    store::{Attempt, EnrolmentRow, EnrolmentSecrets, KeyRow, NewEnrolment, Password, Scope},
     vault::Vault,
 };
 
@@ -59,16 +59,30 @@ impl SqliteStore {
         self.write(move |db, vault| confirm(db, vault, &scope, &attempt)).await
     }
 
+    pub(crate) async fn confirm_by_password(
+        &self,
+        scope: Scope,
+        password: Password,
+    ) -> Result<KeyRow, StoreError> {
+        self.write(move |db, vault| {
+            let public_id = password.otp.public_id();
+            let enrolment = newest(db, scope.tenant, public_id)?.ok_or(EnrolError::NotFound)?;
+            let Password { caller, otp, otp_hash } = password;
+            confirm(db, vault, &scope, &Attempt { enrolment: enrolment.id, caller, otp, otp_hash })
+        })
+        .await
+    }
+
     pub(crate) async fn abandon_enrolment(
         &self,
         scope: Scope,
         caller: Caller,
         id: EnrolmentId,
     ) -> Result<(), StoreError> {
-        self.write(move |db, _| {
+        self.write(move |db, vault| {
             let enrolment = one(db, scope.tenant, id)?.ok_or(EnrolError::NotFound)?;
             if enrolment.rules().abandon(caller)? {
-                forget(db, &scope, &enrolment, ABANDONED)?;
+                forget(db, vault, &scope, &enrolment, ABANDONED)?;
             }
             Ok(())
         })
@@ -76,7 +90,7 @@ impl SqliteStore {
     }
 
     pub(crate) async fn expire_enrolments(&self, scope: Scope) -> Result<u64, StoreError> {
-        self.write(move |db, _| {
+        self.write(move |db, vault| {
             let sql = format!("{ROWS} AND state = 0 AND expires_at <= ? LIMIT 1000");
             let mut statement = db.prepare_cached(&sql)?;
             let mut rows = statement.query((scope.tenant.get(), columns::time(scope.now)))?;
@@ -85,7 +99,7 @@ impl SqliteStore {
                 expired.push(row(found)?);
             }
             for enrolment in &expired {
-                forget(db, &scope, enrolment, EXPIRED)?;
+                forget(db, vault, &scope, enrolment, EXPIRED)?;
             }
             Ok(u64::try_from(expired.len()).unwrap_or_default())
         })
@@ -140,7 +154,7 @@ fn create(
         Err(StoreError::AccountNotFound) if new.create_account => accounts::insert(db, scope, &new.account)?,
         found => found?,
     };
-    let public_id = choose_public_id(db, scope, caller, new.public_id)?;
+    let public_id = choose_public_id(db, vault, scope, caller, new.public_id)?;
     let (secret, access_code) = secrets::draw(new.access_code)?;
     let credential = CredentialId::from_random(random::bytes()?);
     db.prepare_cached(
@@ -189,12 +203,13 @@ fn create(
 /// The public id that was asked for, if it is free, or a free one.
 fn choose_public_id(
     db: &Connection,
+    vault: &Vault,
     scope: &Scope,
     caller: Caller,
     wanted: Option<PublicId>,
 ) -> Result<PublicId, StoreError> {
     if let Some(public_id) = wanted {
-        release_expired(db, scope, caller, public_id)?;
+        release_expired(db, vault, scope, caller, public_id)?;
         return if is_taken(db, scope, public_id)? { Err(StoreError::PublicIdTaken) } else { Ok(public_id) };
     }
     loop {
@@ -210,8 +225,9 @@ fn choose_public_id(
 }
 
 /// A pending enrolment whose time is over does not hold its public id any longer.
-fn release_expired(
+pub(super) fn release_expired(
     db: &Connection,
+    vault: &Vault,
     scope: &Scope,
     caller: Caller,
     public_id: PublicId,
@@ -221,7 +237,7 @@ fn release_expired(
         return Ok(());
     };
     if pending.rules().state_at(scope.now) == State::Expired {
-        return forget(db, scope, &pending, EXPIRED);
+        return forget(db, vault, scope, &pending, EXPIRED);
     }
     // Whose enrolment it is only its creator learns.
     if pending.rules().visible_to(caller) {
@@ -230,7 +246,7 @@ fn release_expired(
     Ok(())
 }
 
-fn is_taken(db: &Connection, scope: &Scope, public_id: PublicId) -> Result<bool, StoreError> {
+pub(super) fn is_taken(db: &Connection, scope: &Scope, public_id: PublicId) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM credentials WHERE tenant = ? AND public_id = ?";
     Ok(columns::one(db, sql, (scope.tenant.get(), public_id.as_bytes()), |_| Ok(()))?.is_some())
 }
@@ -241,7 +257,9 @@ fn confirm(db: &Connection, vault: &Vault, scope: &Scope, attempt: &Attempt) -> 
     let floor = match &secret {
         Some(secret) => {
             let fingerprint = secrets::fingerprint(vault, secret)?;
-            keys::high_water_mark(db, scope.tenant, enrolment.public_id, &fingerprint)?
+            let mark = keys::high_water_mark(db, scope.tenant, enrolment.public_id, &fingerprint)?;
+            // What was typed at a station is spent although it activated nothing.
+            mark.max(keys::counter(db, enrolment.credential)?)
         }
         None => None,
     };
@@ -251,30 +269,59 @@ fn confirm(db: &Connection, vault: &Vault, scope: &Scope, attempt: &Attempt) -> 
     if let Confirmation::Activate { counter, timestamp, confirmed_by } = confirmation {
         // An account that was disabled meanwhile gets no new key.
         accounts::find_active(db, scope.tenant, &enrolment.account)?;
-        let now = columns::time(scope.now);
-        // The confirming password is spent in the statement that makes the credential active.
-        let changed = db
-            .prepare_cached(
-                "UPDATE credentials SET state = 1, generation = generation + 1, counter = ?, last_timestamp = ?,
-                        last_used_at = ?, created_at = ? WHERE id = ? AND state = 0",
-            )?
-            .execute((counter.value(), timestamp.value(), now, now, enrolment.credential.get()))?;
-        if changed != 1 {
-            return Err(EnrolError::NotFound.into());
-        }
-        db.prepare_cached("UPDATE enrolments SET state = ?, confirmed_by = ? WHERE id = ?")?.execute((
-            ACTIVE,
-            confirmed_by,
-            enrolment.id.get(),
-        ))?;
+        activate(db, scope, &enrolment, counter, timestamp, &confirmed_by)?;
         let event = scope.event(Action::EnrolmentConfirmed).account(&enrolment.account);
         audit::insert(db, scope, &event.key(enrolment.credential).subject(enrolment.id))?;
     }
     keys::existing(db, scope.tenant, enrolment.credential)
 }
 
+/// Makes a pending credential active. The password is spent in the same statement.
+pub(super) fn activate(
+    db: &Connection,
+    scope: &Scope,
+    enrolment: &EnrolmentRow,
+    counter: Counter,
+    timestamp: Timestamp,
+    confirmed_by: &[u8; 32],
+) -> Result<(), StoreError> {
+    let now = columns::time(scope.now);
+    let changed = db
+        .prepare_cached(
+            "UPDATE credentials SET state = 1, generation = generation + 1, counter = ?, last_timestamp = ?,
+                    last_used_at = ?, created_at = ? WHERE id = ? AND state = 0",
+        )?
+        .execute((counter.value(), timestamp.value(), now, now, enrolment.credential.get()))?;
+    if changed != 1 {
+        return Err(EnrolError::NotFound.into());
+    }
+    db.prepare_cached("UPDATE enrolments SET state = ?, confirmed_by = ? WHERE id = ?")?.execute((
+        ACTIVE,
+        confirmed_by,
+        enrolment.id.get(),
+    ))?;
+    Ok(())
+}
+
+/// Gives up what an earlier import left pending.
+pub(super) fn withdraw(
+    db: &Connection,
+    vault: &Vault,
+    scope: &Scope,
+    enrolment: &EnrolmentRow,
+) -> Result<(), StoreError> {
+    forget(db, vault, scope, enrolment, ABANDONED)
+}
+
 /// Ends a pending enrolment: its credential and secrets go, the record of it stays.
-fn forget(db: &Connection, scope: &Scope, enrolment: &EnrolmentRow, state: i64) -> Result<(), StoreError> {
+fn forget(
+    db: &Connection,
+    vault: &Vault,
+    scope: &Scope,
+    enrolment: &EnrolmentRow,
+    state: i64,
+) -> Result<(), StoreError> {
+    keys::leave_tombstone(db, vault, scope, enrolment.credential, enrolment.public_id)?;
     db.prepare_cached("DELETE FROM credentials WHERE id = ? AND state = 0")?
         .execute([enrolment.credential.get()])?;
     db.prepare_cached("UPDATE enrolments SET state = ? WHERE id = ?")?
@@ -285,6 +332,26 @@ fn forget(db: &Connection, scope: &Scope, enrolment: &EnrolmentRow, state: i64) 
 
 fn one(db: &Connection, tenant: TenantId, id: EnrolmentId) -> Result<Option<EnrolmentRow>, StoreError> {
     columns::one(db, &format!("{ROWS} AND id = ?"), (tenant.get(), id.get()), row)
+}
+
+/// The enrolment of a public id that waits for a password, or else the newest one.
+fn newest(
+    db: &Connection,
+    tenant: TenantId,
+    public_id: PublicId,
+) -> Result<Option<EnrolmentRow>, StoreError> {
+    let sql = format!("{ROWS} AND public_id = ? ORDER BY state <> 0, created_at DESC, id LIMIT 1");
+    columns::one(db, &sql, (tenant.get(), public_id.as_bytes()), row)
+}
+
+/// The pending enrolment of a credential.
+pub(super) fn pending_of(
+    db: &Connection,
+    tenant: TenantId,
+    credential: CredentialId,
+) -> Result<Option<EnrolmentRow>, StoreError> {
+    let sql = format!("{ROWS} AND credential = ? AND state = 0");
+    columns::one(db, &sql, (tenant.get(), credential.get()), row)
 }
 
 fn row(row: &Row<'_>) -> Result<EnrolmentRow, StoreError> {

@@ -116,7 +116,7 @@ impl SqliteStore {
     pub(crate) async fn delete_key(&self, scope: Scope, id: CredentialId) -> Result<PublicId, StoreError> {
         self.write(move |db, vault| {
             let key = existing(db, scope.tenant, id)?;
-            leave_tombstone(db, vault, &scope, &key)?;
+            leave_tombstone(db, vault, &scope, id, key.public_id)?;
             db.prepare_cached("DELETE FROM credentials WHERE id = ?")?.execute([id.get()])?;
             let event = scope.event(Action::KeyDeleted).account(&key.account).key(id);
             audit::insert(db, &scope, &event.detail(key.public_id))?;
@@ -156,10 +156,23 @@ fn relabel(db: &Connection, scope: &Scope, key: &KeyRow, label: Option<&str>) ->
     Ok(audit::insert(db, scope, &event.detail(label.unwrap_or("no label")))?)
 }
 
+/// How far the counters of a credential went, pending ones included.
+pub(super) fn counter(db: &Connection, id: CredentialId) -> Result<Option<Counter>, StoreError> {
+    let sql = "SELECT counter FROM credentials WHERE id = ?";
+    Ok(columns::one(db, sql, [id.get()], |row| columns::counter(row.get(0)?))?.flatten())
+}
+
 /// Should the same secret ever come back (an import, a restored slot), its spent passwords stay
 /// spent.
-fn leave_tombstone(db: &Connection, vault: &Vault, scope: &Scope, key: &KeyRow) -> Result<(), StoreError> {
-    let Some((secret, _)) = secrets::read(db, vault, scope.tenant, key.id)? else { return Ok(()) };
+pub(super) fn leave_tombstone(
+    db: &Connection,
+    vault: &Vault,
+    scope: &Scope,
+    id: CredentialId,
+    public_id: PublicId,
+) -> Result<(), StoreError> {
+    let Some(counter) = counter(db, id)? else { return Ok(()) };
+    let Some((secret, _)) = secrets::read(db, vault, scope.tenant, id)? else { return Ok(()) };
     db.prepare_cached(
         "INSERT INTO tombstones (tenant, public_id, fingerprint, counter, deleted_at) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (tenant, public_id, fingerprint)
@@ -167,9 +180,9 @@ fn leave_tombstone(db: &Connection, vault: &Vault, scope: &Scope, key: &KeyRow) 
     )?
     .execute((
         scope.tenant.get(),
-        key.public_id.as_bytes(),
+        public_id.as_bytes(),
         secrets::fingerprint(vault, &secret)?,
-        key.counter.value(),
+        counter.value(),
         columns::time(scope.now),
     ))?;
     Ok(())

@@ -6,6 +6,7 @@ mod audit;
 mod clients;
 mod columns;
 mod enrolments;
+mod imports;
 mod keys;
 mod open;
 mod read;
