@@ -55,8 +55,8 @@ impl Server {
         config.policy.accept_emulated = true;
         change(&mut config);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let first =
-            tapkey_server::Server::initialise_if_empty(&config)?.context("the folder is not empty")?;
+        let first = runtime.block_on(tapkey_server::Server::initialise_if_empty(&config))?;
+        let first = first.context("the folder is not empty")?;
         let listener = runtime.block_on(tapkey_server::bind(&config))?;
         let address = listener.local_addr()?;
         let token = fs::read_to_string(&first.token_file)?.parse()?;

@@ -34,10 +34,11 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
 ];
 
 /// What only one crate may link.
-const BELONGS_TO: [(&str, &str); 5] = [
+const BELONGS_TO: [(&str, &str); 6] = [
     ("hidapi", "tapkey-driver"),
     ("pcsc", "tapkey-driver"),
     ("rusqlite", "tapkey-server"),
+    ("tokio-postgres", "tapkey-server"),
     ("axum", "tapkey-server"),
     ("clap", "tapkey"),
 ];

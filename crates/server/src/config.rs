@@ -23,7 +23,7 @@
 //! ```
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -180,15 +180,51 @@ pub enum Delayed {
 }
 
 /// How the store works.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StoreConfig {
+    /// The PostgreSQL database that several nodes share, as libpq writes it; embedded SQLite in the
+    /// data folder without it.
+    pub url: Option<SecretUrl>,
+    /// Certificate authorities that may vouch for the database, PEM. Relative to the configuration
+    /// file.
+    pub ca_file: Option<PathBuf>,
+    /// Connections to PostgreSQL for everything but validating, which has one of its own.
+    pub connections: usize,
     /// DANGEROUS when `off`: accepted passwords are forgotten in a power cut and accepted again.
     /// Only for showing that the durability tests can fail; refused unless the environment holds
     /// `TAPKEY_UNSAFE_SYNCHRONOUS_OFF=1`.
     #[doc(hidden)]
     pub synchronous: Synchronous,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { url: None, ca_file: None, connections: 8, synchronous: Synchronous::Full }
+    }
+}
+
+/// An address that may hold a password; `Debug` does not show it.
+#[derive(Clone, Deserialize, Eq, PartialEq)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    /// Keeps an address.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretUrl(…)")
+    }
 }
 
 /// Whether a commit waits for the disk.
@@ -232,6 +268,9 @@ impl Config {
             tls.certificate = folder.join(&tls.certificate);
             tls.key = folder.join(&tls.key);
         }
+        if let Some(file) = &mut config.store.ca_file {
+            *file = folder.join(&*file);
+        }
         Ok(config)
     }
 
@@ -252,6 +291,9 @@ impl Config {
         }
         if self.policy.enrollment_expiry_seconds == 0 {
             return wrong("policy.enrollment_expiry_seconds", "must not be 0");
+        }
+        if self.store.connections == 0 {
+            return wrong("store.connections", "must not be 0");
         }
         match &self.base_url {
             Some(url) if !url.starts_with("https://") && !url.starts_with("http://") => {

@@ -1,5 +1,5 @@
 //! The Tapkey service: Yubico's validation protocol 2.0, enrolment and administration, on an
-//! embedded database.
+//! embedded database or on PostgreSQL.
 //!
 //! Start with [`Server`]; [`serve`] does everything in one call.
 //!
@@ -7,7 +7,7 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! use tapkey_server::{Config, Server, bind, serve};
 //! let config = Config::read("tapkey.toml".as_ref())?;
-//! if let Some(first) = Server::initialise_if_empty(&config)? {
+//! if let Some(first) = Server::initialise_if_empty(&config).await? {
 //!     // Tell the administrator where the first token is: first.token_file
 //! }
 //! let listener = bind(&config).await?;
@@ -20,8 +20,8 @@
 //! and `tapkey-api`. This crate adds the store, the vault and HTTP:
 //!
 //! ```text
-//!  http (wsapi, api, health)  →  service (validator, bearers, caches)  →  store (sqlite)  →  disk
-//!                                                                          vault
+//!  http (wsapi, api, health)  →  service (validator, bearers, caches)  →  store (sqlite, postgres)  →  disk
+//!                                                                                    vault
 //! ```
 //!
 //! An answer `OK` is sent only after the commit that spends the password is on disk.
@@ -38,11 +38,13 @@ mod vault;
 pub use clock::Clock;
 #[doc(hidden)]
 pub use config::Synchronous;
-pub use config::{Config, ConfigError, Delayed, Limits, Policy, StoreConfig, TlsFiles, Validation};
+pub use config::{
+    Config, ConfigError, Delayed, Limits, Policy, SecretUrl, StoreConfig, TlsFiles, Validation,
+};
 pub use http::{RouteInfo, TlsError, routes};
 pub use random::RandomError;
 pub use server::{FirstStart, Running, Server, StartError, bind, serve};
-pub use store::sqlite::OpenError;
+pub use store::{postgres::PostgresError, sqlite::OpenError};
 pub use tapkey_domain::{
     Moment,
     role::{Operation, Role},

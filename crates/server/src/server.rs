@@ -11,18 +11,20 @@ use std::{
     time::Duration,
 };
 
+use tapkey_api::SecretText;
 use tapkey_domain::{audit::Actor, id::TenantId, role::Role};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    Clock, Config, MasterKeyError, OpenError, RandomError, TlsError,
-    config::Synchronous,
+    Clock, Config, MasterKeyError, OpenError, PostgresError, RandomError, TlsError,
+    config::{StoreConfig, Synchronous},
     http::{Site, acceptor, listen},
     service::{Service, new_token},
     store::{
         NewToken, Scope, Store,
+        postgres::{PostgresStore, Target},
         sqlite::{DATABASE_FILE, Lock, SqliteStore},
     },
     vault::{MASTER_KEY_FILE, create_master_key, read_master_key},
@@ -40,7 +42,7 @@ pub struct Server {
     service: Arc<Service>,
     tls: Option<TlsAcceptor>,
     // Released last: whoever gets it next must find a store that is closed.
-    lock: Lock,
+    lock: Option<Lock>,
 }
 
 /// What the first start created.
@@ -88,7 +90,7 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    Server::open(&config, Clock::system())?.serve(listener, shutdown).await;
+    Server::open(&config, Clock::system()).await?.serve(listener, shutdown).await;
     Ok(())
 }
 
@@ -98,12 +100,16 @@ impl Server {
     ///
     /// # Errors
     /// Something of a store is there, but not all of it; or nothing can be created there.
-    pub fn initialise_if_empty(config: &Config) -> Result<Option<FirstStart>, StartError> {
+    pub async fn initialise_if_empty(config: &Config) -> Result<Option<FirstStart>, StartError> {
+        if let Some(target) = target(config)? {
+            let exists = PostgresStore::exists(&target).await?;
+            return if exists { Ok(None) } else { initialise_shared(config, &target).await.map(Some) };
+        }
         let database = config.data_dir.join(DATABASE_FILE);
         if exists(&database)? && !exists(&config.data_dir.join(MARKER_FILE))? {
             return Ok(None);
         }
-        Self::initialise(config).map(Some)
+        Self::initialise(config).await.map(Some)
     }
 
     /// Creates data folder, store, master key and an administrator's token. Never beside existing
@@ -111,7 +117,10 @@ impl Server {
     ///
     /// # Errors
     /// There is existing data, or nothing can be created there.
-    pub fn initialise(config: &Config) -> Result<FirstStart, StartError> {
+    pub async fn initialise(config: &Config) -> Result<FirstStart, StartError> {
+        if let Some(target) = target(config)? {
+            return initialise_shared(config, &target).await;
+        }
         let folder = &config.data_dir;
         create_folder(folder)?;
         let _lock = Lock::take(folder)?;
@@ -125,10 +134,7 @@ impl Server {
         }
         let master_key_file = folder.join(MASTER_KEY_FILE);
         let master = create_master_key(&master_key_file)?;
-        let scope = Scope { tenant: TenantId::DEFAULT, actor: Actor::Local, now: Clock::system().now() };
-        let (id, token, hash) = new_token()?;
-        let label = "first administrator".parse().ok();
-        let first = NewToken { id, role: Role::Admin, label, hash, expires_at: None };
+        let (scope, first, token) = first_token()?;
         SqliteStore::create(folder, &master, scope, &first)?;
         let token_file = folder.join(TOKEN_FILE);
         write_new(&token_file, format!("{}\n", token.expose()).as_bytes())?;
@@ -142,21 +148,17 @@ impl Server {
     ///
     /// # Errors
     /// One of them cannot be used.
-    pub fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
+    pub async fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
         refuse_unsafe(config)?;
-        let folder = &config.data_dir;
-        if !exists(&folder.join(DATABASE_FILE))? || exists(&folder.join(MARKER_FILE))? {
-            return Err(StartError::NoStore { folder: folder.clone() });
-        }
-        let lock = Lock::take(folder)?;
-        let master = read_master_key(&folder.join(MASTER_KEY_FILE))?;
-        let store = SqliteStore::open(folder, &master, config.store.synchronous)?;
+        let (store, lock) = match target(config)? {
+            Some(target) => (open_shared(config, target).await?, None),
+            None => open_embedded(config).map(|(store, lock)| (store, Some(lock)))?,
+        };
         let tls = config.tls.as_ref().map(acceptor).transpose()?;
         if tls.is_none() && !config.listen.ip().is_loopback() {
             tracing::warn!("serving plain HTTP beyond loopback: put a TLS proxy in front, or set [tls]");
         }
-        let service =
-            Service::new(Store::Sqlite(store), clock, config.policy, config.validation, config.limits);
+        let service = Service::new(store, clock, config.policy, config.validation, config.limits);
         Ok(Self { service: Arc::new(service), tls, lock })
     }
 
@@ -222,6 +224,64 @@ async fn sweep(service: Arc<Service>) {
     }
 }
 
+/// The database of several nodes, where the configuration names one.
+fn target(config: &Config) -> Result<Option<Target>, StartError> {
+    let StoreConfig { url, ca_file, .. } = &config.store;
+    let Some(url) = url else { return Ok(None) };
+    Ok(Some(Target::new(url.expose(), ca_file.as_deref())?))
+}
+
+fn open_embedded(config: &Config) -> Result<(Store, Lock), StartError> {
+    let folder = &config.data_dir;
+    if !exists(&folder.join(DATABASE_FILE))? || exists(&folder.join(MARKER_FILE))? {
+        return Err(StartError::NoStore { folder: folder.clone() });
+    }
+    let lock = Lock::take(folder)?;
+    let master = read_master_key(&folder.join(MASTER_KEY_FILE))?;
+    Ok((Store::Sqlite(SqliteStore::open(folder, &master, config.store.synchronous)?), lock))
+}
+
+async fn open_shared(config: &Config, target: Target) -> Result<Store, StartError> {
+    let master = read_master_key(&config.data_dir.join(MASTER_KEY_FILE))?;
+    Ok(Store::Postgres(PostgresStore::open(target, &master, config.store.connections).await?))
+}
+
+/// Fills an empty database. A master key that is in the folder already, because it was brought there
+/// for all nodes or because an earlier first start was interrupted, is used: nothing is sealed yet.
+async fn initialise_shared(config: &Config, target: &Target) -> Result<FirstStart, StartError> {
+    let folder = &config.data_dir;
+    create_folder(folder)?;
+    if PostgresStore::exists(target).await? {
+        return Err(PostgresError::NotEmpty.into());
+    }
+    let master_key_file = folder.join(MASTER_KEY_FILE);
+    let master = if exists(&master_key_file)? {
+        read_master_key(&master_key_file)?
+    } else {
+        create_master_key(&master_key_file)?
+    };
+    let (scope, first, token) = first_token()?;
+    // The token's file first: a store whose only token nobody has is of no use. One that is there
+    // already was never good for anything, since the database is empty.
+    let token_file = folder.join(TOKEN_FILE);
+    remove(&token_file)?;
+    write_new(&token_file, format!("{}\n", token.expose()).as_bytes())?;
+    sync_folder(folder)?;
+    if let Err(error) = PostgresStore::create(target, &master, scope, &first).await {
+        remove(&token_file)?;
+        return Err(error.into());
+    }
+    Ok(FirstStart { data_dir: folder.clone(), master_key_file, token_file })
+}
+
+/// The first administrator's token.
+fn first_token() -> Result<(Scope, NewToken, SecretText), StartError> {
+    let scope = Scope { tenant: TenantId::DEFAULT, actor: Actor::Local, now: Clock::system().now() };
+    let (id, token, hash) = new_token()?;
+    let label = "first administrator".parse().ok();
+    Ok((scope, NewToken { id, role: Role::Admin, label, hash, expires_at: None }, token))
+}
+
 fn refuse_unsafe(config: &Config) -> Result<(), StartError> {
     let allowed = std::env::var_os("TAPKEY_UNSAFE_SYNCHRONOUS_OFF").is_some_and(|value| value == "1");
     if config.store.synchronous == Synchronous::Off {
@@ -263,15 +323,16 @@ fn refuse_existing(folder: &Path) -> Result<(), StartError> {
 }
 
 fn remove_remains(folder: &Path) -> Result<(), StartError> {
-    for path in parts(folder) {
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(StartError::File { path, source });
-            }
-            _ => {}
+    parts(folder).iter().try_for_each(|path| remove(path))
+}
+
+fn remove(path: &Path) -> Result<(), StartError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(StartError::File { path: path.to_owned(), source })
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn write_new(path: &Path, content: &[u8]) -> Result<(), StartError> {
@@ -361,6 +422,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The database of several nodes cannot be used.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// The master key cannot be used.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),

@@ -124,7 +124,7 @@ async fn run_until_told(config: Config, context: &Context) -> Result<(), Failure
     let listener = bind(&config).await.map_err(|error| not_started(&error))?;
     let address =
         listener.local_addr().map_err(|error| Failure::failed(format!("cannot tell the port: {error}")))?;
-    let first = Server::initialise_if_empty(&config).map_err(|error| not_started(&error))?;
+    let first = Server::initialise_if_empty(&config).await.map_err(|error| not_started(&error))?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     if scheme == "http" && !address.ip().is_loopback() {
         context.printer.warn("plain http beyond this machine: keys would travel readable, so tapkey's clients refuse it; add --tls-cert and --tls-key, or put a proxy with TLS in front");
@@ -146,7 +146,7 @@ async fn run_until_told(config: Config, context: &Context) -> Result<(), Failure
         ));
     }
     // Whoever reads the address may use it: everything else must be in order by then.
-    let server = Server::open(&config, Clock::system()).map_err(|error| not_started(&error))?;
+    let server = Server::open(&config, Clock::system()).await.map_err(|error| not_started(&error))?;
     context.printer.result("serve/1", &ready, |ready| format!("listening on {}", ready.url))?;
     server.serve(listener, end).await;
     Ok(())

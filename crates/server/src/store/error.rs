@@ -48,6 +48,16 @@ pub(crate) enum StoreError {
     /// Whether the change is on disk is not known.
     #[error("the database could not commit: {0}")]
     Commit(Arc<rusqlite::Error>),
+    #[error("the database failed: {0}")]
+    Postgres(#[from] tokio_postgres::Error),
+    /// Whether the change is on disk is not known.
+    #[error("the database could not commit: {0}")]
+    PostgresCommit(Arc<tokio_postgres::Error>),
+    #[error("no connection to the database: {0}")]
+    Pool(deadpool_postgres::PoolError),
+    /// The fate of a whole batch.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
     #[error("the column {0} holds something that does not belong there; restore the database from a backup")]
     Corrupt(&'static str),
     #[error("the store is closed")]
@@ -63,6 +73,10 @@ impl StoreError {
                 | Self::Random(_)
                 | Self::Database(_)
                 | Self::Commit(_)
+                | Self::Postgres(_)
+                | Self::PostgresCommit(_)
+                | Self::Pool(_)
+                | Self::Shared(_)
                 | Self::Corrupt(_)
                 | Self::Closed
         )

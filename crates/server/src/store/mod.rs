@@ -4,10 +4,15 @@
 //! as rows and queries; each backend keeps its SQL to itself. Every method that changes something
 //! is one transaction, its audit event included, and returns only once that is on disk.
 
+#[cfg(test)]
+mod contract;
 mod error;
 mod imports;
+pub(crate) mod postgres;
 mod records;
+mod sealed;
 pub(crate) mod sqlite;
+mod values;
 
 pub(crate) use error::StoreError;
 pub(crate) use imports::*;
@@ -26,6 +31,8 @@ use tapkey_protocol::{otp::PublicId, secret::Secret, validation::ClientId};
 pub(crate) enum Store {
     /// Embedded.
     Sqlite(sqlite::SqliteStore),
+    /// Shared by several nodes.
+    Postgres(postgres::PostgresStore),
 }
 
 macro_rules! dispatch {
@@ -35,6 +42,7 @@ macro_rules! dispatch {
             pub(crate) async fn $name(&self, $($argument: $kind),*) -> Result<$answer, StoreError> {
                 match self {
                     Self::Sqlite(store) => store.$name($($argument),*).await,
+                    Self::Postgres(store) => store.$name($($argument),*).await,
                 }
             })+
         }
@@ -127,6 +135,7 @@ impl Store {
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgresql",
         }
     }
 
@@ -134,6 +143,7 @@ impl Store {
     pub(crate) const fn schema(&self) -> u32 {
         match self {
             Self::Sqlite(store) => store.schema(),
+            Self::Postgres(store) => store.schema(),
         }
     }
 }

@@ -13,4 +13,4 @@ mod seal;
 pub use master::MasterKeyError;
 pub(crate) use master::{MASTER_KEY_FILE, create_master_key, read_master_key};
 pub use seal::VaultError;
-pub(crate) use seal::{Record, RecordKey, Vault};
+pub(crate) use seal::{Record, RecordKey, SealedKey, Vault};

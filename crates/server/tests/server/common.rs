@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use super::database::Database;
 use serde::{Serialize, de::DeserializeOwned};
 use tapkey_api::{
     Problem, ProblemCode,
@@ -39,6 +40,13 @@ pub(crate) struct TestServer {
     pub(crate) config: Config,
     running: Running,
     folder: TempDir,
+    database: Option<Database>,
+}
+
+/// Where a server that was stopped has its data.
+pub(crate) struct Place {
+    _folder: TempDir,
+    _database: Option<Database>,
 }
 
 /// A clock that stands still until it is moved.
@@ -75,27 +83,44 @@ impl TestServer {
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let database = Database::if_wanted();
         let mut config = config(folder.path());
+        config.store.url = database.as_ref().map(Database::url);
         change(&mut config);
-        let first = Server::initialise(&config).unwrap();
+        let first = Server::initialise(&config).await.unwrap();
         let admin = std::fs::read_to_string(&first.token_file).unwrap().trim().to_owned();
         let clock = TestClock::new();
         let running = run(&config, &clock).await;
-        Self { address: running.address(), admin, clock, config, running, folder }
+        Self { address: running.address(), admin, clock, config, running, folder, database }
+    }
+
+    /// A second node on the same store, which has to be one that nodes can share.
+    pub(crate) async fn second_node(&self) -> Self {
+        assert!(self.config.store.url.is_some(), "an embedded store is one node's own");
+        let running = run(&self.config, &self.clock).await;
+        Self {
+            address: running.address(),
+            admin: self.admin.clone(),
+            clock: self.clock.clone(),
+            config: self.config.clone(),
+            running,
+            folder: tempfile::tempdir().unwrap(),
+            database: None,
+        }
     }
 
     /// Stops the server and starts it anew on the same folder.
     pub(crate) async fn restart(self) -> Self {
-        let Self { admin, clock, config, running, folder, .. } = self;
+        let Self { admin, clock, config, running, folder, database, .. } = self;
         running.stop().await;
         let running = run(&config, &clock).await;
-        Self { address: running.address(), admin, clock, config, running, folder }
+        Self { address: running.address(), admin, clock, config, running, folder, database }
     }
 
-    /// Stops the server; the folder stays as long as the first value lives.
-    pub(crate) async fn stop(self) -> (TempDir, Config) {
+    /// Stops the server; its data stay as long as the first value lives.
+    pub(crate) async fn stop(self) -> (Place, Config) {
         self.running.stop().await;
-        (self.folder, self.config)
+        (Place { _folder: self.folder, _database: self.database }, self.config)
     }
 
     pub(crate) async fn http(
@@ -166,7 +191,7 @@ impl TestServer {
 
 pub(crate) async fn run(config: &Config, clock: &TestClock) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Server::open(config, clock.clock()).unwrap().start(listener).unwrap()
+    Server::open(config, clock.clock()).await.unwrap().start(listener).unwrap()
 }
 
 /// An enrolment request of an account that may not exist yet, under a request id of its own.

@@ -3,9 +3,11 @@
 
 mod bad_input;
 mod common;
+mod database;
 mod enrolment;
 mod import;
 mod management;
+mod nodes;
 mod protocol;
 mod race;
 mod roles;

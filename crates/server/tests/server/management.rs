@@ -310,7 +310,8 @@ async fn status_and_health() {
     let status: Status = server.get("/status").await.json(200);
     let counts = status.counts.unwrap();
     assert_eq!((counts.accounts, counts.keys, counts.tokens, counts.pending_enrollments), (1, 1, 1, 0));
-    assert_eq!(status.store, "sqlite");
+    let store = if server.config.store.url.is_some() { "postgresql" } else { "sqlite" };
+    assert_eq!(status.store, store);
     let application = server.token(Role::Application).await;
     let status: Status = server.api(application.token.expose(), "GET", "/status", None).await.json(200);
     assert_eq!(status.counts, None);

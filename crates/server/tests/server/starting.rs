@@ -6,8 +6,12 @@ use tapkey_server::{Clock, Config, MasterKeyError, OpenError, Server, StartError
 
 use super::common::{TestServer, config};
 
+fn now<T>(start: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(start)
+}
+
 fn open(config: &Config) -> Result<Server, StartError> {
-    Server::open(config, Clock::system())
+    now(Server::open(config, Clock::system()))
 }
 
 /// Every file of the data folder but the lock and SQLite's helpers.
@@ -28,7 +32,7 @@ fn the_first_start_creates_everything_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let first = Server::initialise_if_empty(&config).unwrap().unwrap();
+    let first = now(Server::initialise_if_empty(&config)).unwrap().unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&config.data_dir), 0o700);
     assert_eq!(mode(&first.token_file), 0o600);
@@ -36,7 +40,7 @@ fn the_first_start_creates_everything_for_its_owner_only() {
     for (name, _) in content(&config.data_dir) {
         assert_eq!(mode(&config.data_dir.join(&name)), 0o600, "{name}");
     }
-    assert!(Server::initialise_if_empty(&config).unwrap().is_none());
+    assert!(now(Server::initialise_if_empty(&config)).unwrap().is_none());
     drop(open(&config).unwrap());
 }
 
@@ -45,16 +49,16 @@ fn nothing_is_created_beside_existing_data() {
     for left in ["tapkey.db", "master.key", "admin-token"] {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
-        Server::initialise(&config).unwrap();
-        assert!(matches!(Server::initialise(&config), Err(StartError::ExistingData { .. })));
+        now(Server::initialise(&config)).unwrap();
+        assert!(matches!(now(Server::initialise(&config)), Err(StartError::ExistingData { .. })));
         for name in ["tapkey.db", "master.key", "admin-token"] {
             if name != left {
                 fs::remove_file(config.data_dir.join(name)).unwrap();
             }
         }
         let before = content(&config.data_dir);
-        assert!(matches!(Server::initialise(&config), Err(StartError::ExistingData { .. })), "{left}");
-        let again = Server::initialise_if_empty(&config);
+        assert!(matches!(now(Server::initialise(&config)), Err(StartError::ExistingData { .. })), "{left}");
+        let again = now(Server::initialise_if_empty(&config));
         assert!(matches!(again, Err(StartError::ExistingData { .. }) | Ok(None)), "{left}");
         assert_eq!(content(&config.data_dir), before, "{left}");
     }
@@ -64,12 +68,12 @@ fn nothing_is_created_beside_existing_data() {
 fn an_interrupted_first_start_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let first = Server::initialise(&config).unwrap();
+    let first = now(Server::initialise(&config)).unwrap();
     let key = fs::read(&first.master_key_file).unwrap();
     // As if it had been killed before its last step.
     fs::write(config.data_dir.join("initialising"), "").unwrap();
     assert!(matches!(open(&config), Err(StartError::NoStore { .. })), "half a store is no store");
-    assert!(Server::initialise_if_empty(&config).unwrap().is_some());
+    assert!(now(Server::initialise_if_empty(&config)).unwrap().is_some());
     assert_ne!(fs::read(&first.master_key_file).unwrap(), key);
     drop(open(&config).unwrap());
 }
@@ -78,7 +82,7 @@ fn an_interrupted_first_start_begins_anew() {
 fn two_servers_cannot_share_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    Server::initialise(&config).unwrap();
+    now(Server::initialise(&config)).unwrap();
     let first = open(&config).unwrap();
     assert!(matches!(open(&config), Err(StartError::Store(OpenError::Locked { .. }))));
     drop(first);
@@ -89,7 +93,7 @@ fn two_servers_cannot_share_a_store() {
 fn the_master_key_must_be_there_and_right() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let first = Server::initialise(&config).unwrap();
+    let first = now(Server::initialise(&config)).unwrap();
     let key = fs::read(&first.master_key_file).unwrap();
 
     fs::remove_file(&first.master_key_file).unwrap();
@@ -167,13 +171,13 @@ fn foreign_and_corrupt_databases_are_left_alone() {
     for (name, damage, text) in rows {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
-        Server::initialise(&config).unwrap();
+        now(Server::initialise(&config)).unwrap();
         let path = config.data_dir.join("tapkey.db");
         damage(&path);
         let before = content(&config.data_dir);
         let error = open(&config).unwrap_err().to_string();
         assert!(error.contains(text) && error.contains("tapkey.db"), "{name}: {error}");
-        assert!(matches!(Server::initialise_if_empty(&config), Ok(None)), "{name}");
+        assert!(matches!(now(Server::initialise_if_empty(&config)), Ok(None)), "{name}");
         assert_eq!(content(&config.data_dir), before, "{name}");
     }
 }
@@ -192,7 +196,7 @@ fn a_data_folder_that_cannot_be() {
     let mut config = config(folder.path());
     config.data_dir = folder.path().join("file");
     fs::write(&config.data_dir, "").unwrap();
-    let error = Server::initialise(&config).unwrap_err();
+    let error = now(Server::initialise(&config)).unwrap_err();
     assert!(error.to_string().contains("file"), "{error}");
 }
 
@@ -211,7 +215,7 @@ async fn a_port_in_use() {
 fn durability_is_not_switched_off_by_accident() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    Server::initialise(&config).unwrap();
+    now(Server::initialise(&config)).unwrap();
     config.store.synchronous = Synchronous::Off;
     assert!(matches!(open(&config), Err(StartError::UnsafeSynchronous)));
 }
@@ -221,7 +225,7 @@ fn durability_is_not_switched_off_by_accident() {
 fn every_table_has_a_tenant() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    Server::initialise(&config).unwrap();
+    now(Server::initialise(&config)).unwrap();
     let db = rusqlite::Connection::open(config.data_dir.join("tapkey.db")).unwrap();
     let mut statement = db
         .prepare(

@@ -61,11 +61,11 @@ async fn answers_come_over_tls_and_only_over_tls() {
     assert!(connector(other).connect(name, stream).await.is_err(), "the certificate is the configured one");
 }
 
-#[test]
-fn unusable_files_are_named() {
+#[tokio::test]
+async fn unusable_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut config: Config = config(folder.path());
-    Server::initialise(&config).unwrap();
+    Server::initialise(&config).await.unwrap();
     let (good, _) = certificate(folder.path());
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();
@@ -83,7 +83,7 @@ fn unusable_files_are_named() {
     ];
     for (certificate, key, text) in rows {
         config.tls = Some(TlsFiles { certificate, key });
-        let error = Server::open(&config, Clock::system()).unwrap_err();
+        let error = Server::open(&config, Clock::system()).await.unwrap_err();
         assert!(
             matches!(
                 error,

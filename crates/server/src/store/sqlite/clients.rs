@@ -6,7 +6,10 @@ use tapkey_protocol::validation::{ApiKey, ClientId};
 
 use super::{SqliteStore, StoreError, audit, columns};
 use crate::{
-    store::{ClientRow, NewClient, PageRequest, Rows, Scope},
+    store::{
+        ClientRow, NewClient, PageRequest, Rows, Scope,
+        values::{client_id, client_number as number},
+    },
     vault::Record,
 };
 
@@ -111,13 +114,4 @@ fn row(row: &Row<'_>) -> Result<ClientRow, StoreError> {
         enabled: row.get::<_, i64>(2)? == 1,
         created_at: columns::moment(row.get(3)?),
     })
-}
-
-fn client_id(id: i64) -> Result<ClientId, StoreError> {
-    ClientId::try_from(columns::unsigned(id)).map_err(|_| StoreError::Corrupt("id"))
-}
-
-fn number(id: ClientId) -> i64 {
-    // At most ten digits.
-    i64::try_from(id.get()).unwrap_or(i64::MAX)
 }

@@ -15,7 +15,7 @@ use tapkey_protocol::otp::{Counter, PublicId, Timestamp};
 use super::{SqliteStore, StoreError, accounts, audit, columns, keys, secrets};
 use crate::{
     random,
-    store::{Attempt, EnrolmentRow, EnrolmentSecrets, KeyRow, NewEnrolment, Password, Scope},
+    store::{Attempt, EnrolmentRow, EnrolmentSecrets, KeyRow, NewEnrolment, Password, Scope, sealed},
     vault::Vault,
 };
 
@@ -213,11 +213,7 @@ fn choose_public_id(
         return if is_taken(db, scope, public_id)? { Err(StoreError::PublicIdTaken) } else { Ok(public_id) };
     }
     loop {
-        // `vv` first: outside what Yubico assigns at the factory. The second byte tells these from
-        // ids that tools derive from a serial number, whose second byte is 0.
-        let [second, a, b, c, d] = random::bytes::<5>()?;
-        let public_id = PublicId::new(&[0xff, second.max(1), a, b, c, d])
-            .map_err(|_| StoreError::Corrupt("public_id"))?;
+        let public_id = sealed::draw_public_id()?;
         if !is_taken(db, scope, public_id)? {
             return Ok(public_id);
         }

@@ -125,4 +125,4 @@ impl SqliteStore {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,7 +8,7 @@ use tapkey_domain::{
 };
 
 use super::{SqliteStore, StoreError, audit, columns};
-use crate::store::{NewToken, PageRequest, Rows, Scope, TokenRecord, TokenRow};
+use crate::store::{NewToken, PageRequest, Rows, Scope, TokenRecord, TokenRow, values::role};
 
 const ROWS: &str =
     "SELECT id, role, label, created_at, expires_at FROM tokens WHERE tenant = ? AND revoked_at IS NULL";
@@ -105,8 +105,4 @@ fn row(row: &Row<'_>) -> Result<TokenRow, StoreError> {
         created_at: columns::moment(row.get(3)?),
         expires_at: row.get::<_, Option<i64>>(4)?.map(columns::moment),
     })
-}
-
-fn role(name: &str) -> Result<Role, StoreError> {
-    Role::from_name(name).ok_or(StoreError::Corrupt("role"))
 }
