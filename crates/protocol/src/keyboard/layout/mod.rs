@@ -85,7 +85,6 @@ pub enum Layout {
 
 impl Layout {
     /// All layouts.
-    #[must_use]
     pub fn all() -> impl Iterator<Item = Self> {
         std::iter::once(Self::Modhex).chain(TABLES.iter().map(|table| table.layout))
     }
