@@ -85,9 +85,30 @@ pub(crate) struct Global {
     )]
     pub(crate) serial: Option<u32>,
 
-    /// Choose the key in the smart-card reader whose name contains NAME.
+    /// Choose the key in the smart-card reader called NAME, or whose name contains it.
     #[arg(long, global = true, value_name = "NAME", help_heading = "Choosing a key")]
     pub(crate) reader: Option<String>,
+
+    /// Choose the key of this form factor (usb-c-nano) or model (5c-nano, 5-nfc, neo …).
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    #[arg(
+        long,
+        global = true,
+        value_name = "KIND",
+        conflicts_with = "emulated",
+        help_heading = "Choosing a key"
+    )]
+    pub(crate) form_factor: Option<tapkey_driver::discover::Kind>,
+
+    /// Choose the key in this place: a USB port (1-4.2), a device node or a reader, as `list` shows them.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PLACE",
+        conflicts_with = "emulated",
+        help_heading = "Choosing a key"
+    )]
+    pub(crate) place: Option<String>,
 
     /// Use a software key, kept in STATE-FILE; without a file, in your own state folder.
     #[arg(long, global = true, value_name = "STATE-FILE", num_args = 0..=1, require_equals = true,
@@ -155,6 +176,15 @@ pub(crate) enum Command {
     /// Show what a key is and what it can do.
     #[cfg(any(feature = "device", feature = "emulator"))]
     Info(commands::info::Args),
+
+    /// Say what keeps a key, a reader or a server from being used, and what to do about it.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    Doctor(commands::doctor::Args),
+
+    /// Settings of a key: applications, lock code, timeouts, USB mode, reset.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    #[command(subcommand)]
+    Config(commands::config::Command),
 
     /// Tell of keys that are plugged in and pulled out, until Ctrl-C.
     #[cfg(any(feature = "device", feature = "emulator"))]

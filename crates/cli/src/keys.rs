@@ -12,6 +12,7 @@ use tapkey_driver::{
 use tapkey_protocol::link::LinkError;
 
 use crate::{
+    args::Global,
     commands::Context,
     exit::{Exit, Failure, chain},
     interrupt,
@@ -23,6 +24,12 @@ pub(crate) mod software;
 
 /// How long an operation on a key may take without a touch being awaited.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long another program may hold the key that a command needs.
+const BUSY_PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a list of all keys.
+const LIST_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a key takes at most to be found after a restart, all of its interfaces together.
+const RESTART: Duration = Duration::from_secs(8);
 
 /// The chosen key.
 #[derive(Debug)]
@@ -36,11 +43,24 @@ pub(crate) struct Opened {
 
 /// What every operation on a key gets: the time limit, Ctrl-C, and a notice when a touch is needed.
 pub(crate) fn control(context: &Context) -> Control {
+    let speaks = !context.global.quiet;
     let prompt = TouchPrompt::new(context);
     Control::new()
         .with_timeout(PATIENCE)
         .with_cancel(interrupt::token())
+        .with_busy_patience(BUSY_PATIENCE)
+        .with_busy(move |holder| {
+            if speaks {
+                crate::output::notice(&format!("Waiting for the key, which {holder} is using"));
+            }
+        })
         .with_touch(move |event| prompt.tell(event))
+}
+
+/// Which key the global options mean.
+fn selector(context: &Context) -> Selector {
+    let Global { serial, reader, form_factor, place, .. } = &context.global;
+    Selector { serial: *serial, reader: reader.clone(), kind: form_factor.clone(), place: place.clone() }
 }
 
 /// Opens the key that the global options choose.
@@ -48,11 +68,13 @@ pub(crate) fn open(context: &Context) -> Result<Opened, Failure> {
     if let Some(path) = state_file(context)? {
         return open_software(path, context);
     }
-    let listing = list(context)?;
+    let mut listing = plugged_in(context, &control(context))?;
+    let selector = selector(context);
+    #[cfg(feature = "emulator")]
+    let running = add_running(&mut listing, &selector, context)?;
     let problems: Vec<String> = listing.diagnostics.iter().map(ToString::to_string).collect();
     let unreadable =
         listing.diagnostics.iter().find(|one| is_unreadable(&one.error)).map(|one| refused_ref(&one.error));
-    let selector = Selector { serial: context.global.serial, reader: context.global.reader.clone() };
     let device = discover::select(listing.devices, &selector).map_err(|error| {
         let failure = Failure::new(Exit::NoKey, error.to_string());
         match (&error, unreadable) {
@@ -65,9 +87,9 @@ pub(crate) fn open(context: &Context) -> Result<Opened, Failure> {
                 "add --emulated to use a key made of software; not looked at: {}",
                 problems.join("; ")
             )),
-            (SelectError::Ambiguous { .. }, _) => {
-                failure.hint("add --serial N or --reader NAME; `tapkey list` shows all")
-            }
+            (SelectError::Ambiguous { .. }, _) => failure.hint(
+                "add --serial N, --form-factor KIND, --place PLACE or --reader NAME; `tapkey list` shows all",
+            ),
             _ => failure.hint("`tapkey list` shows the keys that are there"),
         }
     })?;
@@ -76,10 +98,50 @@ pub(crate) fn open(context: &Context) -> Result<Opened, Failure> {
         None => device,
     };
     Ok(Opened {
-        device,
         #[cfg(feature = "emulator")]
-        software: None,
+        software: running.into_iter().find(|one| device.places().contains(&one.name())),
+        device,
     })
+}
+
+/// A software key of `tapkey emulate run` is used only where it is named: by its serial number or place.
+/// A command for a real key must never end up on one by itself.
+#[cfg(feature = "emulator")]
+fn add_running(
+    listing: &mut Listing,
+    selector: &Selector,
+    context: &Context,
+) -> Result<Vec<software::Software>, Failure> {
+    let named = selector.serial.is_some() || selector.place.is_some();
+    if !named || listing.devices.iter().any(|device| selector.matches(device)) {
+        return Ok(Vec::new());
+    }
+    let running = software::running::all();
+    for one in &running {
+        listing.devices.extend(Device::from_connector(Box::new(one.connector()), &control(context)).ok());
+    }
+    Ok(running)
+}
+
+impl Opened {
+    /// Asks the same key once more what it is, after it was told to restart.
+    pub(crate) fn look_again(&self, context: &Context) -> Result<Device, Failure> {
+        let control = control(context).with_timeout(RESTART);
+        #[cfg(feature = "emulator")]
+        if let Some(software) = &self.software {
+            return Device::from_connector(Box::new(software.connector()), &control).map_err(refused);
+        }
+        let serial = self.device.serial();
+        let listing = plugged_in(context, &control)?;
+        let is_same = |device: &Device| match serial {
+            Some(_) => device.serial() == serial,
+            None => device.name() == self.device.name() && device.port() == self.device.port(),
+        };
+        listing.devices.into_iter().find(is_same).ok_or_else(|| {
+            Failure::new(Exit::NoKey, "the key did not come back after it was told to restart")
+                .hint("plug it in again and look at `tapkey info`")
+        })
+    }
 }
 
 /// All keys that the global options allow.
@@ -88,8 +150,31 @@ pub(crate) fn list(context: &Context) -> Result<Listing, Failure> {
         let opened = open_software(path, context)?;
         return Ok(Listing { devices: vec![opened.device], diagnostics: Vec::new() });
     }
+    // A list is wanted now; who holds a key is in it as a remark.
+    let control = control(context).with_busy_patience(LIST_PATIENCE);
+    #[cfg_attr(not(feature = "emulator"), expect(unused_mut, reason = "software keys are added"))]
+    let mut listing = plugged_in(context, &control)?;
+    #[cfg(feature = "emulator")]
+    if context.global.reader.is_none() {
+        // One that is plugged into this computer, or behind its smart-card service, is there already.
+        let known: Vec<Option<u32>> = listing.devices.iter().map(Device::serial).collect();
+        let running = software::running::all();
+        let devices = running
+            .iter()
+            .filter_map(|one| Device::from_connector(Box::new(one.connector()), &control).ok())
+            .filter(|device| !known.contains(&device.serial()));
+        listing.devices.extend(devices);
+        discover::sort(&mut listing.devices);
+    }
+    let selector = Selector { reader: None, ..selector(context) };
+    listing.devices.retain(|device| selector.matches(device));
+    Ok(listing)
+}
+
+/// The keys that are plugged in or lie on a reader.
+fn plugged_in(context: &Context, control: &Control) -> Result<Listing, Failure> {
     let options = discover::Options { reader: context.global.reader.clone(), ..discover::Options::default() };
-    discover::list(&options, &control(context)).map_err(refused)
+    discover::list(&options, control).map_err(refused)
 }
 
 /// Watches what the global options allow. A software key counts as plugged in while `tapkey emulate
@@ -172,10 +257,19 @@ pub(crate) fn refused_ref(error: &Error) -> Failure {
         Error::Link(LinkError::Unavailable { .. }) => {
             failure.hint("on Debian: apt install pcscd, then systemctl start pcscd.socket; commands for slots work without it")
         }
-        Error::Link(LinkError::Busy { .. }) => {
-            failure.hint("programs that hold keys are, for example, gpg's scdaemon, browsers and password managers")
-        }
+        Error::Link(LinkError::Busy { holder }) => failure.hint(letting_go(holder.as_deref())),
         _ => failure,
+    }
+}
+
+/// How to get a key that another program holds. Nobody is stopped from here.
+pub(crate) fn letting_go(holder: Option<&str>) -> &'static str {
+    match holder {
+        Some(holder) if holder.contains("scdaemon") => {
+            "`gpgconf --kill scdaemon` makes gpg let go of the card until it needs it again; with the line `pcsc-shared` \
+             (and `disable-ccid`) in ~/.gnupg/scdaemon.conf it shares it for good"
+        }
+        _ => "programs that hold keys are, for example, gpg's scdaemon, browsers and password managers",
     }
 }
 

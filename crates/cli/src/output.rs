@@ -148,11 +148,7 @@ pub(crate) fn fields<N: AsRef<str>, V: AsRef<str>>(rows: &[(N, V)]) -> String {
 /// A table with a head; columns are separated by two spaces, and nothing is cut.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .chain([head[column].chars().count()])
-            .max()
-            .unwrap_or(0)
+        rows.iter().map(|row| visible(&row[column])).chain([visible(head[column])]).max().unwrap_or(0)
     };
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |cells: [&str; N], style: Style| {
@@ -160,7 +156,7 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
         for (column, cell) in cells.iter().enumerate() {
             text.push_str(cell);
             if column + 1 < N {
-                text.push_str(&" ".repeat(widths[column] - cell.chars().count() + 2));
+                text.push_str(&" ".repeat(widths[column] - visible(cell) + 2));
             }
         }
         format!("{}\n", paint(style, text.trim_end()))
@@ -170,6 +166,11 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
         text.push_str(&line(row.each_ref().map(String::as_str), Style::new()));
     }
     text
+}
+
+/// How many columns a text takes, without what only colours it.
+fn visible(text: &str) -> usize {
+    anstream::adapter::strip_str(text).map(|piece| piece.chars().count()).sum()
 }
 
 /// `yes` or `no`.
@@ -253,5 +254,8 @@ mod tests {
         let text = table(["A", "LONG"], &[["wide cell".into(), "x".into()], ["y".into(), "z".into()]]);
         let plain = anstream::adapter::strip_str(&text).to_string();
         assert_eq!(plain, "A          LONG\nwide cell  x\ny          z\n");
+        let coloured = table(["A", "B"], &[[good("yes"), "x".into()], ["no".into(), "z".into()]]);
+        let plain = anstream::adapter::strip_str(&coloured).to_string();
+        assert_eq!(plain, "A    B\nyes  x\nno   z\n");
     }
 }

@@ -26,7 +26,9 @@ fn list_and_info() {
     let list = home.json(&[KEY, "list"]);
     assert_eq!(list["schema"], "list/1");
     let entry = &list["keys"][0];
-    assert_eq!(names(entry), ["interfaces", "name", "places", "serial", "software", "version"]);
+    let fields =
+        ["form_factor", "interfaces", "model", "name", "places", "serial", "software", "usb_port", "version"];
+    assert_eq!(names(entry), fields);
     let serial = entry["serial"].to_string();
     assert_eq!(home.run(&[KEY, "list", "--serials"]).exits(0).stdout, format!("{serial}\n"));
     assert!(home.run(&[KEY, "list"]).exits(0).stdout.contains("made of software"));
@@ -34,7 +36,8 @@ fn list_and_info() {
     let info = home.json(&[KEY, "info"]);
     assert_eq!(info["schema"], "info/1");
     assert_eq!((&info["version"], &info["software"]), (&"5.7.4".into(), &true.into()));
-    assert_eq!(names(&info["applications"][0]), ["id", "name", "nfc", "usb"]);
+    assert_eq!(names(&info["applications"][0]), ["id", "name", "nfc", "reset_blocked", "usb"]);
+    assert_eq!((&info["model"], &info["form_factor_id"]), (&"5-nfc".into(), &"usb-a".into()));
     home.run(&[KEY, "--serial", &serial, "info"]).exits(0);
     home.run(&[KEY, "--serial", "4294967290", "info"]).exits(3).says(&serial);
     home.run(&["--emulated=new.json", "--serial", "5", "info"]).exits(2).says("may belong to a real key");

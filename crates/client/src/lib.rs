@@ -51,6 +51,7 @@ mod address;
 pub mod api;
 mod config;
 mod http;
+pub mod probe;
 pub mod validation;
 
 pub use address::{AddressError, ServerUrl};

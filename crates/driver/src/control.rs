@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 
+/// What is called with what is known of a program that is in the way.
+type BusyCallback = dyn Fn(&str) + Send + Sync;
+
 /// How an operation may be ended from outside, and whom it tells about touches.
 ///
 /// Cloning is cheap; clones share the cancel token and the callback.
@@ -35,6 +38,8 @@ pub struct Control {
     deadline: Option<Instant>,
     cancel: CancelToken,
     touch: Option<Arc<dyn Fn(TouchEvent) + Send + Sync>>,
+    busy_patience: Duration,
+    busy: Option<Arc<BusyCallback>>,
 }
 
 impl Control {
@@ -48,7 +53,14 @@ impl Control {
     /// The same on another clock.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, deadline: None, cancel: CancelToken::new(), touch: None }
+        Self {
+            clock,
+            deadline: None,
+            cancel: CancelToken::new(),
+            touch: None,
+            busy_patience: BUSY_PATIENCE,
+            busy: None,
+        }
     }
 
     /// Ends every operation at `deadline`, a moment of this control's clock.
@@ -89,6 +101,28 @@ impl Control {
     pub fn with_touch(mut self, callback: impl Fn(TouchEvent) + Send + Sync + 'static) -> Self {
         self.touch = Some(Arc::new(callback));
         self
+    }
+
+    /// Waits at most so long for another program to let go of a key, and never beyond the deadline;
+    /// without this, two seconds.
+    #[must_use]
+    pub fn with_busy_patience(mut self, patience: Duration) -> Self {
+        self.busy_patience = patience;
+        self
+    }
+
+    /// Calls `callback`, once for each wait, when another program has held a key for a second, with
+    /// what is known of it.
+    #[must_use]
+    pub fn with_busy(mut self, callback: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.busy = Some(Arc::new(callback));
+        self
+    }
+
+    /// How long to wait for another program: the patience, or what is left until the deadline.
+    #[must_use]
+    pub fn busy_patience(&self) -> Duration {
+        self.remaining().map_or(self.busy_patience, |left| left.min(self.busy_patience))
     }
 
     /// The clock.
@@ -142,6 +176,15 @@ impl Control {
     pub(crate) fn tell(&self, event: TouchEvent) {
         if let Some(touch) = &self.touch {
             touch(event);
+        }
+    }
+}
+
+impl Control {
+    /// Tells that another program is in the way.
+    pub(crate) fn tell_busy(&self, holder: Option<&str>) {
+        if let Some(busy) = &self.busy {
+            busy(holder.unwrap_or("another program"));
         }
     }
 }
@@ -226,6 +269,7 @@ pub enum TouchEvent {
     Over,
 }
 
+const BUSY_PATIENCE: Duration = Duration::from_secs(2);
 /// The longest time between two looks at the cancel token.
 const SLEEP_PIECE: Duration = Duration::from_millis(100);
 

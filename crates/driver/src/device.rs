@@ -9,11 +9,11 @@ use tapkey_protocol::management::{DeviceInfo, FormFactor, Interfaces};
 use tapkey_protocol::transcript::recording::Tape;
 use tapkey_protocol::version::Version;
 
-use crate::connector::{Connector, UsbPlace, Ways};
+use crate::connector::{Connector, UsbPlace, UsbPort, Ways};
 use crate::control::Control;
 use crate::discover::probe;
 use crate::error::{Error, NotOverThisLink};
-use crate::naming::product_name;
+use crate::naming::{model_id, product_name};
 use crate::recorded::Recorded;
 use crate::session::management::ManagementSession;
 use crate::session::oath::OathSession;
@@ -87,6 +87,12 @@ impl Device {
         product_name(&self.info)
     }
 
+    /// The name without the brand, as it is written on a command line: `5c-nfc`.
+    #[must_use]
+    pub fn model(&self) -> String {
+        model_id(&self.name())
+    }
+
     /// The serial number, unless the key has or tells none.
     #[must_use]
     pub const fn serial(&self) -> Option<u32> {
@@ -133,6 +139,12 @@ impl Device {
         let mut places: Vec<String> = self.connectors().map(|connector| connector.name()).collect();
         places.dedup();
         places
+    }
+
+    /// The USB port that the key is plugged into, where the system tells it.
+    #[must_use]
+    pub const fn port(&self) -> Option<UsbPort> {
+        self.place.port
     }
 
     /// The name of the reader, when the key has a smart card.
@@ -197,6 +209,14 @@ impl Device {
     /// The reason why the smart card does not open, or that the application is not there.
     pub fn open_oath(&self, control: &Control) -> Result<OathSession, Error> {
         OathSession::over_card(self.open_card(control)?, control)
+    }
+
+    /// Begins a session with the management application over the smart card only, for what HID cannot do.
+    ///
+    /// # Errors
+    /// The reason why it does not open.
+    pub fn open_management_over_card(&self, control: &Control) -> Result<ManagementSession, Error> {
+        ManagementSession::over_card(self.open_card(control)?, control)
     }
 
     /// Opens the smart card without selecting anything, for applications that have no session here.
@@ -274,19 +294,34 @@ fn no_interface(interface: &'static str) -> Error {
     NotOverThisLink::NoInterface { interface, hint: "switch it on, or use a link that is there" }.into()
 }
 
-/// Opens a link, waiting a while for another program that has it at the moment.
+/// Opens a link, waiting a while for another program that has it at the moment, at first closely and
+/// then less and less often.
 fn patiently<T>(open: impl Fn() -> Result<T, LinkError>, control: &Control) -> Result<T, Error> {
     let start = control.clock().now();
+    let patience = control.busy_patience();
+    let mut pause = FIRST_PAUSE;
+    let mut told = false;
     loop {
         control.check()?;
-        match open() {
-            Err(LinkError::Busy { .. }) if control.clock().now().duration_since(start) < BUSY_PATIENCE => {
-                control.sleep(BUSY_POLL)?;
-            }
+        let holder = match open() {
+            Err(LinkError::Busy { holder }) => holder,
             result => return Ok(result?),
+        };
+        let waited = control.clock().now().duration_since(start);
+        if waited >= patience {
+            return Err(LinkError::Busy { holder }.into());
         }
+        if waited >= SILENCE && !told {
+            control.tell_busy(holder.as_deref());
+            told = true;
+        }
+        // The last look is at the very end.
+        control.sleep(pause.min(patience.saturating_sub(waited)))?;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-const BUSY_PATIENCE: Duration = Duration::from_secs(2);
-const BUSY_POLL: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// Nobody is told of a wait that is shorter.
+pub(crate) const SILENCE: Duration = Duration::from_secs(1);

@@ -165,6 +165,12 @@ pub enum Refusal {
     /// The OATH application refused.
     #[error(transparent)]
     Oath(#[from] OathRefusal),
+    /// Only one model has a reset of the whole key.
+    #[error(
+        "this key has no reset of the whole key, which only the multi-protocol YubiKey Bio has; reset its applications \
+         one by one"
+    )]
+    NoDeviceReset,
     /// The key refused with a status word that has no better name here.
     #[error("the key refused to {operation}, with status {status}")]
     Status {
@@ -227,6 +233,12 @@ pub enum NotOverThisLink {
          make the HID interface accessible (udev rule on Linux) or use an NFC reader"
     )]
     ChallengeOverUsbCard,
+    /// A whole key is reset over its smart card.
+    #[error(
+        "a whole key is reset over its smart-card interface, which is not reached; start the smart-card service, or \
+         switch the interface on"
+    )]
+    ResetOverHid,
     /// The firmware does not take OTP settings over the smart-card interface on USB.
     #[error(
         "firmware {version} takes OTP settings over its HID interface only, not over the smart-card interface on USB; \

@@ -92,7 +92,8 @@
 //! # Sharing
 //!
 //! Cards are opened in shared mode and held in a transaction for one operation at a time, and their
-//! application is selected anew for each. No other program is thrown off a card. A HID interface is
+//! application is selected anew for each. No other program is thrown off a card: one that has it for itself is waited
+//! for, for as long as [`Control::with_busy_patience`] says, and [`holders`] finds out which it is. A HID interface is
 //! locked against other processes of this crate, but not against other programs: the keyboard
 //! interface has no such thing.
 //!
@@ -110,6 +111,7 @@ pub mod backend;
 pub mod clock;
 pub mod control;
 pub mod discover;
+pub mod holders;
 
 mod connector;
 mod device;
@@ -119,13 +121,13 @@ mod recorded;
 mod session;
 mod transport;
 
-pub use connector::{Connector, UsbPlace, Ways};
+pub use connector::{Connector, ParsePortError, UsbPlace, UsbPort, Ways};
 pub use control::{CancelToken, Control, TouchEvent};
 pub use device::{Device, Prefer};
 pub use error::{Error, InputError, Malformed, NotOverThisLink, Refusal};
 pub use naming::product_name;
 pub use recorded::Recorded;
-pub use session::management::{Applied, ManagementSession};
+pub use session::management::{Applied, ManagementSession, can_be_reset};
 pub use session::oath::{IfTaken, OathAccount, OathCode, OathInfo, OathRefusal, OathSession};
 pub use session::otp::{Caveat, OtpSession, OtpStatus, Probe, SlotState, Transport};
 

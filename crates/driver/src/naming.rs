@@ -62,7 +62,7 @@ fn series_4(info: &DeviceInfo, version: Version) -> String {
 }
 
 fn series_5(info: &DeviceInfo, version: Version) -> String {
-    if PREVIEWS.iter().any(|(low, high)| version.is_within(*low, *high)) {
+    if version.is_preview() {
         return "YubiKey Preview".to_owned();
     }
     let nfc = has_nfc(info);
@@ -92,11 +92,45 @@ fn is_fido_only(capabilities: Capabilities) -> bool {
         && capabilities.without(Capabilities::ON_FIDO | Capabilities::FIDO_OVER_CCID).is_empty()
 }
 
-/// Firmware that was never sold, from and before.
-const PREVIEWS: [(Version, Version); 3] = [
-    (Version::new(5, 0, 0), Version::new(5, 1, 0)),
-    (Version::new(5, 2, 0), Version::new(5, 2, 3)),
-    (Version::new(5, 5, 0), Version::new(5, 5, 2)),
+/// A name as it is written on a command line: `YubiKey 5C Nano FIPS` becomes `5c-nano-fips`.
+pub(crate) fn model_id(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(str::to_ascii_lowercase).collect();
+    let brand = usize::from(words.len() > 1 && words.first().is_some_and(|word| word == "yubikey"));
+    words.get(brand..).unwrap_or_default().join("-")
+}
+
+/// What [`model_id`] makes of every name that a key can have.
+pub(crate) const MODELS: &[&str] = &[
+    "5-nfc",
+    "5a",
+    "5-nano",
+    "5c",
+    "5c-nfc",
+    "5c-nano",
+    "5ci",
+    "5-nfc-fips",
+    "5a-fips",
+    "5-nano-fips",
+    "5c-fips",
+    "5c-nfc-fips",
+    "5c-nano-fips",
+    "5ci-fips",
+    "bio-fido-edition",
+    "bio-multi-protocol-edition",
+    "security-key",
+    "security-key-nfc",
+    "security-key-c",
+    "security-key-c-nfc",
+    "security-key-nfc-enterprise-edition",
+    "security-key-c-nfc-enterprise-edition",
+    "fido-u2f-security-key",
+    "preview",
+    "fips",
+    "edge",
+    "4",
+    "neo",
+    "standard",
 ];
 
 #[cfg(test)]
@@ -113,6 +147,17 @@ mod tests {
             nfc_supported: nfc.map(Capabilities),
             ..DeviceInfo::default()
         }
+    }
+
+    #[test]
+    fn models_as_they_are_written() {
+        assert_eq!(model_id("YubiKey 5C Nano FIPS"), "5c-nano-fips");
+        assert_eq!(
+            model_id("Security Key C NFC - Enterprise Edition"),
+            "security-key-c-nfc-enterprise-edition"
+        );
+        assert_eq!(model_id("5C-nano"), "5c-nano");
+        assert_eq!(model_id(""), "");
     }
 
     #[test]
@@ -137,7 +182,9 @@ mod tests {
             (DeviceInfo::default(), "YubiKey"),
         ];
         for (info, expected) in cases {
-            assert_eq!(product_name(&info), expected, "{info:?}");
+            let name = product_name(&info);
+            assert_eq!(name, expected, "{info:?}");
+            assert!(name == "YubiKey" || MODELS.contains(&model_id(&name).as_str()), "{name}");
         }
     }
 }

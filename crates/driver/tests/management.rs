@@ -158,7 +158,7 @@ impl Connector for Part {
     }
 
     fn usb(&self) -> UsbPlace {
-        UsbPlace { product: self.ways.hid.then_some(ProductId(0x0407)), address: None }
+        UsbPlace { product: self.ways.hid.then_some(ProductId(0x0407)), ..UsbPlace::default() }
     }
 }
 

@@ -128,7 +128,7 @@ impl Key {
     }
 
     fn hid(&self, name: &str, device: u32) -> Sighting {
-        let place = UsbPlace { product: Some(ProductId(0x0407)), address: Some((1, device)) };
+        let place = UsbPlace { product: Some(ProductId(0x0407)), address: Some((1, device)), port: None };
         self.interface(name, &device.to_string(), Ways { hid: true, card: None }, place)
     }
 

@@ -39,6 +39,8 @@ pub mod challenge;
 pub mod oath;
 
 #[cfg(feature = "device")]
+pub mod advisories;
+#[cfg(feature = "device")]
 pub mod aid;
 #[cfg(feature = "device")]
 pub mod apdu;

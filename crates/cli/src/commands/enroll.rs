@@ -6,6 +6,8 @@ use tapkey_api::keys::Key;
 use tapkey_client::api;
 use tapkey_driver::Error as KeyFailure;
 use tapkey_protocol::{
+    advisories,
+    management::DeviceInfo,
     otp::{PublicId, PublicIdError},
     slot::{AccessCode, Slot},
 };
@@ -106,6 +108,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let current = args.current_access_code.as_ref().map(read_code).transpose()?;
     let key = open(context)?;
     introduce(args, context, &key, &client);
+    warn_of_faults(key.device.info(), context);
     if !args.yes && !args.force {
         prompt::confirm("Go ahead?", "--yes")?;
     }
@@ -167,6 +170,13 @@ fn introduce(args: &Args, context: &Context, key: &keys::Opened, client: &api::C
         ])
         .trim_end(),
     );
+}
+
+/// What has been published about the firmware and matters to a key for one-time passwords.
+fn warn_of_faults(info: &DeviceInfo, context: &Context) {
+    for advisory in advisories::of(info).filter(|one| one.at_enrolment) {
+        context.printer.warn(format!("{}: {}; {}", advisory.id, advisory.title, advisory.remedy));
+    }
 }
 
 fn attempt(

@@ -5,13 +5,18 @@ use serde::Serialize;
 use tapkey_driver::Device;
 
 use super::Context;
-use crate::{exit::Failure, interrupt, keys, progress::Progress};
+use crate::{exit::Failure, interrupt, keys, output, progress::Progress};
 
 /// Options of `tapkey list`.
 #[derive(ClapArgs, Debug)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "Keys stand in one order, however they are found: by serial number, then those without one by \
+their place, then software keys that are plugged in by `tapkey emulate run`.
+
+Examples:
   tapkey list
-  for serial in $(tapkey list --serials); do tapkey --serial $serial otp info; done")]
+  for serial in $(tapkey list --serials); do tapkey --serial $serial otp info; done"
+)]
 pub(crate) struct Args {
     /// Print serial numbers only, one on a line.
     #[arg(long, short)]
@@ -28,11 +33,14 @@ struct List {
 #[derive(Serialize)]
 pub(super) struct Entry {
     name: String,
+    model: String,
     serial: Option<u32>,
     version: Option<String>,
+    form_factor: &'static str,
     interfaces: String,
     software: bool,
     places: Vec<String>,
+    usb_port: Option<String>,
 }
 
 /// Prints them.
@@ -55,7 +63,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
                 .map(|serial| format!("{serial}\n"))
                 .collect();
         }
-        list.keys.iter().map(Entry::line).collect()
+        if list.keys.is_empty() {
+            return String::new();
+        }
+        let rows: Vec<_> = list.keys.iter().map(Entry::row).collect();
+        output::table(["SERIAL", "KEY", "FIRMWARE", "INTERFACES", "PLACE"], &rows)
     })?;
     if found.devices.is_empty() {
         context.printer.say("no keys are plugged in");
@@ -71,19 +83,27 @@ impl Entry {
     pub(super) fn of(device: &Device) -> Self {
         Self {
             name: device.name(),
+            model: device.model(),
             serial: device.serial(),
             version: device.version().map(|version| version.to_string()),
+            form_factor: device.form_factor().id(),
             interfaces: device.interfaces().to_string(),
             software: device.is_software(),
             places: device.places(),
+            usb_port: device.port().map(|port| port.to_string()),
         }
     }
 
-    fn line(&self) -> String {
-        let version = self.version.as_deref().unwrap_or("unknown firmware");
-        let serial =
-            self.serial.map_or_else(|| "no serial number".to_owned(), |serial| format!("serial {serial}"));
+    fn row(&self) -> [String; 5] {
         let software = if self.software { ", made of software" } else { "" };
-        format!("{} ({version}) [{}] {serial}{software}\n", self.name, self.interfaces)
+        let port = self.usb_port.as_ref().map(|port| format!("USB {port}"));
+        let places: Vec<String> = port.into_iter().chain(self.places.iter().cloned()).collect();
+        [
+            self.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string()),
+            format!("{}{software}", self.name),
+            self.version.clone().unwrap_or_else(|| "-".to_owned()),
+            self.interfaces.clone(),
+            places.join(", "),
+        ]
     }
 }

@@ -7,8 +7,12 @@ pub(crate) mod apdu;
 #[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod challenge;
 pub(crate) mod completions;
+#[cfg(any(feature = "device", feature = "emulator"))]
+pub(crate) mod config;
 #[cfg(all(feature = "server", feature = "emulator"))]
 pub(crate) mod demo;
+#[cfg(any(feature = "device", feature = "emulator"))]
+pub(crate) mod doctor;
 #[cfg(feature = "emulator")]
 pub(crate) mod emulate;
 #[cfg(any(feature = "device", feature = "emulator"))]
@@ -62,6 +66,10 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::List(args) => list::run(&args, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Info(args) => info::run(&args, context),
+        #[cfg(any(feature = "device", feature = "emulator"))]
+        Command::Doctor(args) => doctor::run(&args, context),
+        #[cfg(any(feature = "device", feature = "emulator"))]
+        Command::Config(command) => config::run(&command, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Watch(args) => watch::run(&args, context),
         Command::Otp(command) => otp::run(command, context),

@@ -66,6 +66,8 @@ fn joined(inner: Global, outer: &Global) -> Global {
         color: outer.color,
         serial: inner.serial.or(outer.serial),
         reader: inner.reader.or(outer.reader),
+        form_factor: inner.form_factor.or(outer.form_factor),
+        place: inner.place.or(outer.place),
         emulated: inner.emulated.or(outer.emulated),
         server: inner.server.or(outer.server),
         token_file: inner.token_file.or(outer.token_file),

@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub(crate) mod presence;
+pub(crate) mod running;
 
 /// A software key that is plugged in.
 #[derive(Clone, Debug)]
@@ -94,6 +95,11 @@ impl Software {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Its state file, as its device's place.
+    pub(crate) fn name(&self) -> String {
+        self.name.to_string()
     }
 
     /// Opens links to it.

@@ -39,7 +39,7 @@ pub fn connectors() -> Result<Vec<HidConnector>, LinkError> {
             path: device.path().to_owned(),
             place: UsbPlace {
                 product: Some(ProductId(device.product_id())),
-                address: usb_address(device.path()),
+                ..usb_place(device.path()).unwrap_or_default()
             },
         })
         .collect();
@@ -152,14 +152,11 @@ fn other(error: &HidError) -> LinkError {
     LinkError::Io(io::Error::other(error.to_string()))
 }
 
-/// Bus and device number of the USB device behind `/dev/hidrawN`, from Linux's sysfs.
-fn usb_address(path: &CStr) -> Option<(u32, u32)> {
+/// Where the USB device behind `/dev/hidrawN` is plugged in, from Linux's sysfs.
+fn usb_place(path: &CStr) -> Option<UsbPlace> {
     let node = Path::new(path.to_str().ok()?).file_name()?;
     let device = Path::new("/sys/class/hidraw").join(node).join("device").canonicalize().ok()?;
-    let number = |folder: &Path, name: &str| -> Option<u32> {
-        std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok()
-    };
-    device.ancestors().find_map(|folder| Some((number(folder, "busnum")?, number(folder, "devnum")?)))
+    device.ancestors().find_map(super::sysfs::place)
 }
 
 const USAGE_PAGE_DESKTOP: u16 = 1;

@@ -7,3 +7,5 @@
 pub mod hidapi;
 #[cfg(feature = "pcsc")]
 pub mod pcsc;
+#[cfg(any(feature = "hid", feature = "pcsc"))]
+mod sysfs;

@@ -13,6 +13,7 @@ use ::pcsc::{Attribute, Card, Context, Error as PcscError, Protocols, ReaderStat
 use tapkey_protocol::link::{CardLink, CardTransport, LinkError, OtpLink};
 
 use crate::connector::{Connector, UsbPlace, Ways};
+use crate::holders::Holders;
 use worker::WorkerLink;
 
 /// One reader with a card in it.
@@ -35,7 +36,8 @@ pub struct Readers {
 ///
 /// A reader counts when it is named like a YubiKey or its card says so in its answer to reset, so
 /// keys on NFC readers are found while other people's cards are not even connected to. With `wanted`,
-/// the readers whose name contains that text count instead, in any case of letters.
+/// the reader of that name counts instead, or else those whose name contains that text, in any case of
+/// letters.
 ///
 /// # Errors
 /// [`LinkError::Unavailable`] without a running PC/SC service, [`LinkError::PermissionDenied`] when
@@ -43,7 +45,7 @@ pub struct Readers {
 pub fn connectors(wanted: Option<&str>) -> Result<Readers, LinkError> {
     let context = Context::establish(Scope::User).map_err(link_error)?;
     let mut readers = Readers::default();
-    for reader in names(&context)? {
+    for reader in chosen(names(&context)?, wanted) {
         match look_into(&context, reader, wanted) {
             Some(Reader::Key(key, _)) => readers.keys.push(key),
             Some(Reader::Empty(name)) => readers.empty.push(name),
@@ -52,6 +54,45 @@ pub fn connectors(wanted: Option<&str>) -> Result<Readers, LinkError> {
     }
     readers.keys.sort_by(|left, right| left.reader.cmp(&right.reader));
     Ok(readers)
+}
+
+/// A reader, with a key in it or not.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReaderStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether a card is in it.
+    pub has_card: bool,
+    /// Whether it is a key's own, or the card in it is a key.
+    pub is_key: bool,
+    /// Whether a program has the card for itself alone.
+    pub is_held: bool,
+}
+
+/// All readers, without connecting to a card.
+///
+/// # Errors
+/// As [`connectors`].
+pub fn readers() -> Result<Vec<ReaderStatus>, LinkError> {
+    let context = Context::establish(Scope::User).map_err(link_error)?;
+    let mut readers: Vec<ReaderStatus> =
+        names(&context)?.into_iter().filter_map(|reader| status_of(&context, reader)).collect();
+    readers.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(readers)
+}
+
+fn status_of(context: &Context, reader: CString) -> Option<ReaderStatus> {
+    let name = reader.to_string_lossy().into_owned();
+    let mut states = [ReaderState::new(reader, State::UNAWARE)];
+    context.get_status_change(Duration::ZERO, &mut states).ok()?;
+    let [state] = states;
+    let events = state.event_state();
+    Some(ReaderStatus {
+        has_card: events.contains(State::PRESENT),
+        is_key: is_meant(&name, state.atr(), None),
+        is_held: events.contains(State::EXCLUSIVE),
+        name,
+    })
 }
 
 /// Looks for keys in all readers again and again, without connecting to a card.
@@ -69,11 +110,12 @@ impl Observer {
             Some(context) => context,
             None => Context::establish(Scope::User).map_err(link_error)?,
         };
-        let keys =
-            names(&context)?.into_iter().filter_map(|reader| match look_into(&context, reader, wanted)? {
+        let keys = chosen(names(&context)?, wanted).into_iter().filter_map(|reader| {
+            match look_into(&context, reader, wanted)? {
                 Reader::Key(key, count) => Some((key, count)),
                 Reader::Empty(_) => None,
-            });
+            }
+        });
         let keys = keys.collect();
         // After a failure the next look begins with a new one: the service may have been restarted.
         self.context = Some(context);
@@ -91,6 +133,16 @@ fn names(context: &Context) -> Result<Vec<CString>, LinkError> {
     match context.list_readers_owned() {
         Err(PcscError::NoReadersAvailable) => Ok(Vec::new()),
         other => other.map_err(link_error),
+    }
+}
+
+/// A reader that is called exactly as wanted is the only one that is meant.
+fn chosen(names: Vec<CString>, wanted: Option<&str>) -> Vec<CString> {
+    let Some(wanted) = wanted else { return names };
+    let exact = |name: &CString| name.to_string_lossy().eq_ignore_ascii_case(wanted);
+    match names.iter().find(|name| exact(name)) {
+        Some(name) => vec![name.clone()],
+        None => names,
     }
 }
 
@@ -159,7 +211,11 @@ impl Connector for CardConnector {
     }
 
     fn usb(&self) -> UsbPlace {
-        UsbPlace { address: self.usb_address(), product: None }
+        match self.usb_address() {
+            Some(address) => super::sysfs::find(address)
+                .unwrap_or(UsbPlace { address: Some(address), ..UsbPlace::default() }),
+            None => UsbPlace::default(),
+        }
     }
 }
 
@@ -208,20 +264,11 @@ fn link_error(error: PcscError) -> LinkError {
     }
 }
 
-/// Names a running program that is known to keep cards for itself. The service does not tell who it
-/// really is, so this is a hint; on systems without `/proc` there is none.
+/// Who may be holding a card. The service does not tell, but the kernel tells who is connected to it.
 fn holder() -> Option<String> {
-    let entries = std::fs::read_dir("/proc").ok()?;
-    entries.flatten().find_map(|entry| {
-        let process = entry.file_name().to_str()?.parse::<u32>().ok()?;
-        let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
-        let name = name.trim();
-        KNOWN_HOLDERS.contains(&name).then(|| format!("another program, probably {name} (process {process})"))
-    })
+    Holders::of_the_card_service().describe()
 }
 
-/// Programs that are known to open cards for themselves alone.
-const KNOWN_HOLDERS: [&str; 3] = ["scdaemon", "ykman", "yubioath"];
 /// Found in the answer to reset of every key that has a smart card.
 const MARK: &[u8] = b"yubike";
 const CHANNEL_USB: u32 = 0x0020;
@@ -246,6 +293,14 @@ mod tests {
     fn a_wanted_reader_excludes_the_others() {
         assert!(is_meant("ACS ACR122U 00 00", &[], Some("acr122")));
         assert!(!is_meant("Yubico YubiKey CCID 01 00", ATR_5_USB, Some("acr122")));
+    }
+
+    #[test]
+    fn an_exact_name_wins() {
+        let names = || ["Key 00 00", "Key 00 001", "Other"].map(|name| CString::new(name).unwrap()).to_vec();
+        assert_eq!(chosen(names(), Some("key 00 00")), names()[..1]);
+        assert_eq!(chosen(names(), Some("key 00")), names());
+        assert_eq!(chosen(names(), None), names());
     }
 
     #[test]

@@ -78,8 +78,32 @@ pub(super) fn merge(mut halves: Vec<Half>) -> Vec<Device> {
         devices.extend(join(&mut halves, left, right));
     }
     devices.extend(halves.into_iter().filter_map(|half| device(half, None)));
-    devices.sort_by_cached_key(|device| (device.serial().is_none(), device.serial(), device.places()));
+    sort(&mut devices);
     devices
+}
+
+/// Puts keys into the one order in which they are always listed.
+pub(super) fn sort(devices: &mut [Device]) {
+    devices.sort_by_cached_key(|device| {
+        let places: Vec<_> = device.places().iter().map(|place| natural(place)).collect();
+        let serial = (device.serial().is_none(), device.serial());
+        (device.is_software(), serial, device.port().is_none(), device.port(), places)
+    });
+}
+
+/// A key for sorting by which `hidraw9` comes before `hidraw10`.
+fn natural(text: &str) -> Vec<(String, u64)> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(letters);
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let (number, after) = after.split_at(digits);
+        parts.push((word.to_owned(), number.parse().unwrap_or(u64::MAX)));
+        rest = after;
+    }
+    parts
 }
 
 fn find_pair(halves: &[Half], fits: impl Fn(&Half, &Half) -> bool) -> Option<(usize, usize)> {

@@ -17,7 +17,7 @@ use crate::error::{Error, NotOverThisLink};
 use crate::session::management::ManagementSession;
 use merge::{Half, merge};
 
-pub use select::{SelectError, Selector, select};
+pub use select::{Kind, SelectError, Selector, UnknownKind, select};
 
 /// Where to look.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,7 +39,8 @@ impl Default for Options {
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// The keys, by serial number; those without one come last.
+    /// The keys, in an order that does not depend on how or when they were found: by serial number;
+    /// those without one follow, by the USB port or the reader they are in; software keys come last.
     pub devices: Vec<Device>,
     /// What could not be looked at. It does not hide the keys that could.
     pub diagnostics: Vec<Diagnostic>,
@@ -87,6 +88,11 @@ pub fn gather(connectors: Vec<Arc<dyn Connector>>, control: &Control) -> Result<
     gather_with(Vec::new(), connectors, control)
 }
 
+/// Puts keys into the order of [`Listing::devices`], for lists that were put together from several.
+pub fn sort(devices: &mut [Device]) {
+    merge::sort(devices);
+}
+
 /// The same with interfaces whose keys have told what they are and are not asked again.
 fn gather_with(
     told: Vec<(Arc<dyn Connector>, DeviceInfo)>,
@@ -119,7 +125,7 @@ fn gather_with(
         // The other interface of a key that has already told what it is need not be asked, which
         // would make older firmware switch interfaces for three seconds.
         if !halves.iter().any(|other| half.is_told_by(other)) {
-            match probe(&*half.connector, &within(control, PROBE_LIMIT)) {
+            match probe(&*half.connector, &within(control, PROBE_LIMIT + control.busy_patience())) {
                 Ok(info) => half.info = Some(info),
                 Err(error) => {
                     control.check()?;

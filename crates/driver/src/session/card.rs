@@ -4,7 +4,7 @@ use tapkey_protocol::aid;
 use tapkey_protocol::apdu::{Command, StatusWord};
 use tapkey_protocol::hid::{Status, accepted_over_card};
 use tapkey_protocol::link::CardTransport;
-use tapkey_protocol::management::ins;
+use tapkey_protocol::management::{SetMode, ins};
 use tapkey_protocol::slot::SlotCommand;
 use tapkey_protocol::version::Version;
 
@@ -93,6 +93,29 @@ impl ManagementBackend for CardBackend {
 
     fn write_config(&mut self, body: &[u8], control: &Control) -> Result<(), Failure> {
         self.order(MANAGEMENT, &Command::new(0, ins::WRITE_CONFIG, 0, 0, body), control)
+    }
+
+    /// Firmware 4 appends mode and timeouts to the status that answers a SELECT of its OTP application.
+    fn mode(&mut self, version: Version, control: &Control) -> Result<Option<SetMode>, Error> {
+        if version.major != 4 {
+            return Ok(None);
+        }
+        match self.card.select(OTP, control) {
+            Ok(selected) => {
+                Ok(selected.answer.get(Status::SIZE..).and_then(|rest| SetMode::parse(rest).ok()))
+            }
+            Err(Error::Refused(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn reset(&mut self, control: &Control) -> Result<(), Failure> {
+        let command = Command::new(0, ins::DEVICE_RESET, 0, 0, []);
+        let response = self.card.select(MANAGEMENT, control)?.call(&command)?;
+        match response.into_data() {
+            Ok(_) => Ok(()),
+            Err(status) => Err(Refusal::Status { operation: "reset itself as a whole", status }.into()),
+        }
     }
 
     fn set_mode(&mut self, payload: &[u8], version: Version, control: &Control) -> Result<(), Failure> {

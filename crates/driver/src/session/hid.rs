@@ -1,13 +1,14 @@
 //! Both applications over the OTP interface.
 
 use tapkey_protocol::hid::{Expect, Status};
+use tapkey_protocol::management::SetMode;
 use tapkey_protocol::slot::SlotCommand;
 use tapkey_protocol::version::Version;
 
 use super::otp::Transport;
 use super::{ManagementBackend, OtpBackend, parse_serial};
 use crate::control::Control;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, NotOverThisLink, Refusal};
 use crate::transport::Failure;
 use crate::transport::hid::Reports;
 
@@ -37,6 +38,15 @@ impl ManagementBackend for HidBackend {
 
     fn write_config(&mut self, body: &[u8], control: &Control) -> Result<(), Failure> {
         self.write(SlotCommand::WriteDeviceInfo, body, control)
+    }
+
+    /// The interface has no command for it.
+    fn mode(&mut self, _: Version, _: &Control) -> Result<Option<SetMode>, Error> {
+        Ok(None)
+    }
+
+    fn reset(&mut self, _: &Control) -> Result<(), Failure> {
+        Err(Error::from(NotOverThisLink::ResetOverHid).into())
     }
 
     fn set_mode(&mut self, payload: &[u8], _: Version, control: &Control) -> Result<(), Failure> {

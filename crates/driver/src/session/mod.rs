@@ -7,6 +7,7 @@ pub(crate) mod otp;
 mod card;
 mod hid;
 
+use tapkey_protocol::management::SetMode;
 use tapkey_protocol::slot::SlotCommand;
 use tapkey_protocol::version::Version;
 
@@ -22,6 +23,10 @@ pub(crate) trait ManagementBackend: Send {
     fn serial(&mut self, control: &Control) -> Result<Option<u32>, Error>;
     /// Writes device information.
     fn write_config(&mut self, body: &[u8], control: &Control) -> Result<(), Failure>;
+    /// Reads the USB mode of firmware 4, or nothing where it cannot be read.
+    fn mode(&mut self, version: Version, control: &Control) -> Result<Option<SetMode>, Error>;
+    /// Resets the whole device.
+    fn reset(&mut self, control: &Control) -> Result<(), Failure>;
     /// Sets the USB mode of firmware 3 and 4.
     fn set_mode(&mut self, payload: &[u8], version: Version, control: &Control) -> Result<(), Failure>;
 }

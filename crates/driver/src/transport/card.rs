@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tapkey_protocol::apdu::chaining::{Next, Transaction};
 use tapkey_protocol::apdu::{Command, Encoding, Response};
-use tapkey_protocol::link::{CardLink, CardTransport};
+use tapkey_protocol::link::{CardLink, CardTransport, LinkError};
 use zeroize::Zeroize;
 
 use crate::control::Control;
+use crate::device::SILENCE;
 use crate::error::{Error, Refusal};
 
 /// A smart card whose applications are selected anew for every operation.
@@ -51,8 +52,7 @@ impl Card {
         control: &'a Control,
     ) -> Result<Selected<'a>, Error> {
         control.check()?;
-        let patience = control.remaining().unwrap_or(HOLD_PATIENCE).min(HOLD_PATIENCE);
-        self.link.hold(patience)?;
+        self.hold(control)?;
         let mut selected =
             Selected { link: &mut *self.link, control, continuation: None, answer: Vec::new() };
         let response = selected.call(&Command::select(application.aid))?;
@@ -63,6 +63,23 @@ impl Card {
             .into_data()
             .map_err(|status| Refusal::Status { operation: "open its application", status })?;
         Ok(selected)
+    }
+}
+
+impl Card {
+    /// Keeps other programs off the card, and says so when that takes more than a moment.
+    fn hold(&mut self, control: &Control) -> Result<(), Error> {
+        let patience = control.busy_patience().max(HOLD_PATIENCE);
+        let patience = control.remaining().map_or(patience, |left| left.min(patience));
+        let silent = patience.min(SILENCE);
+        match self.link.hold(silent) {
+            Err(LinkError::Busy { holder }) if silent < patience => {
+                control.check()?;
+                control.tell_busy(holder.as_deref());
+                Ok(self.link.hold(patience - silent)?)
+            }
+            result => Ok(result?),
+        }
     }
 }
 
@@ -113,5 +130,5 @@ impl Drop for Selected<'_> {
     }
 }
 
-/// How long to wait for another program to let go of the card.
+/// Other programs finish a transaction sooner than they let go of a card, so this long is waited at least.
 const HOLD_PATIENCE: Duration = Duration::from_secs(3);

@@ -143,7 +143,7 @@ impl Connector for Emulated {
 
     fn usb(&self) -> UsbPlace {
         let product = self.0.with(|key| ProductId(key.usb_identity().product_id));
-        UsbPlace { product: Some(product), address: None }
+        UsbPlace { product: Some(product), ..UsbPlace::default() }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The shape of a key.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
 
 /// The shape of a key and how it plugs in.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -55,6 +57,32 @@ impl FormFactor {
         }
     }
 
+    /// Every shape that is known here.
+    pub const KNOWN: [Self; 7] = [
+        Self::UsbAKeychain,
+        Self::UsbANano,
+        Self::UsbCKeychain,
+        Self::UsbCNano,
+        Self::UsbCLightning,
+        Self::UsbABio,
+        Self::UsbCBio,
+    ];
+
+    /// The name as it is written on a command line and in JSON.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::UsbAKeychain => "usb-a",
+            Self::UsbANano => "usb-a-nano",
+            Self::UsbCKeychain => "usb-c",
+            Self::UsbCNano => "usb-c-nano",
+            Self::UsbCLightning => "lightning",
+            Self::UsbABio => "usb-a-bio",
+            Self::UsbCBio => "usb-c-bio",
+        }
+    }
+
     /// True for the keys with a fingerprint sensor.
     #[must_use]
     pub const fn is_bio(self) -> bool {
@@ -76,6 +104,20 @@ impl fmt::Display for FormFactor {
         })
     }
 }
+
+impl FromStr for FormFactor {
+    type Err = UnknownFormFactor;
+
+    /// Reads an [`id`](Self::id) of one of the [`KNOWN`](Self::KNOWN), in any case of letters.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::KNOWN.into_iter().find(|one| one.id().eq_ignore_ascii_case(text)).ok_or(UnknownFormFactor)
+    }
+}
+
+/// The text names no shape.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("no such form factor; there are {}", FormFactor::KNOWN.map(FormFactor::id).join(", "))]
+pub struct UnknownFormFactor;
 
 /// The form-factor byte: the shape and two marks.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -123,6 +165,11 @@ mod tests {
             assert_eq!(FormFactor::from_code(code).code(), code);
         }
         assert_eq!(FormFactor::from_code(9), FormFactor::Unknown);
+        for one in FormFactor::KNOWN {
+            assert_eq!(one.id().parse(), Ok(one));
+            assert_eq!(one.id().to_uppercase().parse(), Ok(one));
+        }
+        assert_eq!("unknown".parse::<FormFactor>(), Err(UnknownFormFactor));
     }
 
     #[test]

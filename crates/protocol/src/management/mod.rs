@@ -5,13 +5,15 @@ mod config;
 mod form_factor;
 mod info;
 mod mode;
+mod switch;
 mod tag;
 
 pub use capability::{Capabilities, FipsCapabilities, UnknownCapability};
 pub use config::{ConfigError, DeviceConfig, LockCode};
-pub use form_factor::{FormFactor, FormFactorByte};
+pub use form_factor::{FormFactor, FormFactorByte, UnknownFormFactor};
 pub use info::{DeviceFlags, DeviceInfo, InfoError, InfoPages, ReleaseType, UnknownTag, VersionQualifier};
 pub use mode::{Interfaces, Mode, ModeError, ProductFamily, ProductId, SetMode, VENDOR_ID};
+pub use switch::{Side, Switch, SwitchError};
 
 /// Instructions of the management application over a smart card.
 pub mod ins {

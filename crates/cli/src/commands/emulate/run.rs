@@ -24,7 +24,7 @@ use crate::{
     commands::Context,
     exit::{Exit, Failure, chain},
     interrupt,
-    keys::software::{Software, Wish, socket_path, wake_here},
+    keys::software::{Software, Wish, running, socket_path, wake_here},
 };
 
 /// Options of `tapkey emulate run`.
@@ -114,6 +114,7 @@ fn keep(args: &Run, path: &Path, wish: &Wish, context: &Context) -> Result<(), F
     let transcript = args.faults.apply(&key, context)?;
     let server = socket::Server::bind(socket_path(path), key.clone())
         .map_err(|error| Failure::failed(format!("the software key cannot be served: {}", chain(&error))))?;
+    let _note = running::Note::leave(path);
     let (stopper, stop) = (server.stopper(), server.stopper());
     let _busy = interrupt::until_stopped(move || stop.stop());
     // Pulled out when this ends.

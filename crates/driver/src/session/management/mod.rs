@@ -107,6 +107,36 @@ impl ManagementSession {
         }
     }
 
+    /// The USB mode of a key with firmware 4, over its smart card. `None` where it cannot be read: over
+    /// HID, and on all other firmware.
+    ///
+    /// # Errors
+    /// [`Error`] when the key does not answer.
+    pub fn mode(&mut self, control: &Control) -> Result<Option<SetMode>, Error> {
+        self.backend.mode(self.version, control)
+    }
+
+    /// Resets the whole key, as only the multi-protocol YubiKey Bio can (firmware 5.6 and later, over
+    /// its smart card): all applications are emptied, fingerprints and PINs are gone.
+    ///
+    /// # Errors
+    /// [`Refusal::NoDeviceReset`] for all other keys and [`Error::NotOverThisLink`] over HID, before
+    /// anything is sent.
+    pub fn reset_device(&mut self, control: &Control) -> Result<(), Error> {
+        let info = self.device_info(control)?;
+        if !can_be_reset(&info) {
+            return Err(Refusal::NoDeviceReset.into());
+        }
+        Unsupported::check_at_least("resetting the whole key", self.version, RESET_SINCE)?;
+        match self.backend.reset(control) {
+            Ok(()) => Ok(()),
+            Err(Failure::Error(error)) => Err(error),
+            Err(Failure::Rejected) => {
+                Err(Refusal::Silent { operation: "reset itself as a whole", hint: None }.into())
+            }
+        }
+    }
+
     fn explain_config(&mut self, config: &DeviceConfig, control: &Control) -> Result<Refusal, Error> {
         if self.device_info(control)?.locked {
             return Ok(Refusal::Locked { code_given: config.current_lock_code.is_some() });
@@ -119,6 +149,12 @@ impl fmt::Debug for ManagementSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ManagementSession").field("version", &self.version).finish_non_exhaustive()
     }
+}
+
+/// Whether the key is one that can be reset as a whole: with a fingerprint sensor and more than FIDO.
+#[must_use]
+pub fn can_be_reset(info: &DeviceInfo) -> bool {
+    info.form_factor.shape().is_bio() && info.usb_supported.intersects(Capabilities::PIV)
 }
 
 /// Reads all pages, or puts together what is known of keys that have none.
@@ -162,5 +198,6 @@ fn known_of_generation(version: Version, serial: Option<u32>) -> DeviceInfo {
 
 const INFO_SINCE: Version = Version::new(4, 1, 0);
 const CONFIG_SINCE: Version = Version::new(5, 0, 0);
+const RESET_SINCE: Version = Version::new(5, 6, 0);
 const MODE_SINCE: Version = Version::new(3, 0, 0);
 const NFC_RESTRICT_SINCE: Version = Version::new(5, 7, 0);

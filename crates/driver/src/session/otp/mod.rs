@@ -1,6 +1,7 @@
 //! The OTP application: two slots that type or answer challenges.
 
 mod challenge;
+mod fips;
 mod program;
 mod status;
 
