@@ -5,7 +5,9 @@
 mod link;
 
 use link::{card, hid, plugged};
-use tapkey_emulator::{Milliseconds, Power, Press, Profile, TouchPolicy, VirtualKey, port::in_process::PluggedKey};
+use tapkey_emulator::{
+    Milliseconds, Power, Press, Profile, TouchPolicy, VirtualKey, port::in_process::PluggedKey,
+};
 use tapkey_protocol::{
     oath,
     otp::{AesKey, Otp, PrivateId, PublicId},
@@ -102,7 +104,8 @@ fn device_info_over_both_links() {
 fn device_configuration_and_lock_code() {
     let key = plugged(Profile::YUBIKEY_5_7_4);
     let mut session = ManagementSession::new(card(&key)).map_err(|(error, _)| error).unwrap();
-    let timeout = |seconds| DeviceConfig { challenge_response_timeout: Some(seconds), ..DeviceConfig::default() };
+    let timeout =
+        |seconds| DeviceConfig { challenge_response_timeout: Some(seconds), ..DeviceConfig::default() };
     session.write_device_config(&timeout(7), false, None, None).unwrap();
     assert_eq!(session.read_device_info().unwrap().config.challenge_response_timeout, Some(7));
     let lock = [0x5a; 16];
@@ -162,7 +165,8 @@ fn an_hotp_slot_types_the_codes_of_the_rfc() {
 fn a_static_password_is_typed_as_it_is() {
     over_both_links!(key, session, {
         // "Abc1!" as usage codes of a US keyboard; the top bit is shift.
-        let config = SlotConfiguration::static_password(&[0x84, 0x05, 0x06, 0x1e, 0x9e]).unwrap().append_cr(true);
+        let config =
+            SlotConfiguration::static_password(&[0x84, 0x05, 0x06, 0x1e, 0x9e]).unwrap().append_cr(true);
         session.put_configuration(Slot::One, &config, None, None).unwrap();
         assert_eq!(typed(&key, OurSlot::One), "Abc1!\n");
         assert_eq!(typed(&key, OurSlot::One), "Abc1!\n");
@@ -183,8 +187,16 @@ fn a_static_ticket_never_changes() {
 #[test]
 fn challenge_response_known_answers() {
     let vectors: [(&[u8], &[u8], &str); 3] = [
-        (&hex("b3cd9bc5afa573fc2ea2b7baa995af99fef9b2b4"), &hex("1122334455667788"), "884701c5995a388f2832246fdee22196943825bf"),
-        (&hex("303132333435363738393a3b3c3d3e3f40414243"), b"Sample #2", "0922d3405faa3d194f82a45830737d5cc6c75d24"),
+        (
+            &hex("b3cd9bc5afa573fc2ea2b7baa995af99fef9b2b4"),
+            &hex("1122334455667788"),
+            "884701c5995a388f2832246fdee22196943825bf",
+        ),
+        (
+            &hex("303132333435363738393a3b3c3d3e3f40414243"),
+            b"Sample #2",
+            "0922d3405faa3d194f82a45830737d5cc6c75d24",
+        ),
         (&[0x0b; 20], b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
     ];
     for profile in PROFILES {
@@ -208,10 +220,16 @@ fn challenge_response_known_answers() {
 #[test]
 fn challenge_response_waits_for_a_touch() {
     let build = |policy| {
-        let key = VirtualKey::builder().profile(Profile::YUBIKEY_5_7_4).serial(SERIAL).touch(policy).build().unwrap();
+        let key = VirtualKey::builder()
+            .profile(Profile::YUBIKEY_5_7_4)
+            .serial(SERIAL)
+            .touch(policy)
+            .build()
+            .unwrap();
         PluggedKey::new(key).unwrap()
     };
-    let config = SlotConfiguration::hmac_sha1(&HmacKey::new(&[0x0b; 20]).unwrap()).unwrap().require_touch(true);
+    let config =
+        SlotConfiguration::hmac_sha1(&HmacKey::new(&[0x0b; 20]).unwrap()).unwrap().require_touch(true);
     let key = build(TouchPolicy::Automatic(Milliseconds(250)));
     let mut session = YubiOtpSession::new_otp(hid(&key)).map_err(|(error, _)| error).unwrap();
     session.put_configuration(Slot::Two, &config, None, None).unwrap();
@@ -287,7 +305,9 @@ fn access_codes_protect() {
         for given in [None, Some(&wrong)] {
             assert!(session.put_configuration(Slot::One, &other, None, given).is_err());
             assert!(session.delete_slot(Slot::One, given).is_err());
-            assert!(session.update_configuration(Slot::One, &SlotConfiguration::update(), given, given).is_err());
+            assert!(
+                session.update_configuration(Slot::One, &SlotConfiguration::update(), given, given).is_err()
+            );
         }
         assert_eq!(typed(&key, OurSlot::One)[..12], before[..12]);
         session.put_configuration(Slot::One, &other, Some(&code), Some(&code)).unwrap();
@@ -303,7 +323,8 @@ fn access_codes_protect() {
 fn an_update_changes_flags_and_keeps_the_secret() {
     over_both_links!(key, session, {
         session.put_configuration(Slot::One, &yubico_otp(), None, None).unwrap();
-        let open = |text: &str| text.trim().parse::<Otp>().unwrap().open(&AesKey::new(KEY)).unwrap().counter();
+        let open =
+            |text: &str| text.trim().parse::<Otp>().unwrap().open(&AesKey::new(KEY)).unwrap().counter();
         let before = typed(&key, OurSlot::One);
         assert!(before.ends_with('\n'));
         let update = SlotConfiguration::update().append_cr(false);
@@ -334,7 +355,9 @@ fn slots_swap_and_are_deleted() {
 fn ndef_and_scan_map_are_taken() {
     over_both_links!(key, session, {
         session.put_configuration(Slot::One, &yubico_otp(), None, None).unwrap();
-        session.set_ndef_configuration(Slot::One, Some("https://example.org/#"), None, NdefType::Uri).unwrap();
+        session
+            .set_ndef_configuration(Slot::One, Some("https://example.org/#"), None, NdefType::Uri)
+            .unwrap();
         session.set_ndef_configuration(Slot::One, None, None, NdefType::Text).unwrap();
         // The default map with the letters c and b exchanged.
         let mut map = b"\x06\x05\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x11\x15\x17\x18\x19".to_vec();

@@ -172,21 +172,24 @@ fn calculate_all() {
     session.put_credential(&totp(None, "touched"), true).unwrap();
     session.put_credential(&minute, false).unwrap();
     let all = session.calculate_all(59).unwrap();
-    let flags: Vec<_> =
-        all.iter().map(|(credential, _)| (credential.oath_type, credential.touch_required.unwrap())).collect();
-    assert_eq!(flags, [
-        (OathType::Totp, false),
-        (OathType::Hotp, false),
-        (OathType::Totp, true),
-        (OathType::Totp, false)
-    ]);
+    let flags: Vec<_> = all
+        .iter()
+        .map(|(credential, _)| (credential.oath_type, credential.touch_required.unwrap()))
+        .collect();
+    assert_eq!(
+        flags,
+        [(OathType::Totp, false), (OathType::Hotp, false), (OathType::Totp, true), (OathType::Totp, false)]
+    );
     let some = |code: &str| Some(code.to_owned());
-    assert_eq!(codes(&mut session, 59), [
-        ("alice".to_owned(), some("287082")),
-        ("counter".to_owned(), None),
-        ("touched".to_owned(), None),
-        ("minute".to_owned(), some("755224")),
-    ]);
+    assert_eq!(
+        codes(&mut session, 59),
+        [
+            ("alice".to_owned(), some("287082")),
+            ("counter".to_owned(), None),
+            ("touched".to_owned(), None),
+            ("minute".to_owned(), some("755224")),
+        ]
+    );
 }
 
 /// More than one answer holds: the library fetches the rest.

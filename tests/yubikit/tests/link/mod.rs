@@ -33,7 +33,10 @@ impl Connection for Hid {
 
 impl OtpConnection for Hid {
     fn otp_receive(&mut self) -> Result<Vec<u8>, OtpError> {
-        self.0.read_report().map(|report| report.to_vec()).map_err(|error| OtpError::Transport(Box::new(error)))
+        self.0
+            .read_report()
+            .map(|report| report.to_vec())
+            .map_err(|error| OtpError::Transport(Box::new(error)))
     }
 
     fn otp_send(&mut self, data: &[u8]) -> Result<(), OtpError> {
