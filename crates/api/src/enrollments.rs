@@ -6,6 +6,7 @@
 //! | `GET /enrollments/{id}` | 200 [`Enrollment`] |
 //! | `POST /enrollments/{id}/confirm` with [`ConfirmEnrollment`] | 200 [`Key`](crate::keys::Key) |
 //! | `POST /enrollments/confirm` with [`ConfirmEnrollment`] | 200 [`Key`](crate::keys::Key): the pending one whose public id the password begins with |
+//! | `GET /enrollments/{id}/access-code` | 200 [`AccessCode`](crate::keys::AccessCode), also after it was abandoned or has expired; administrators, audited |
 //! | `DELETE /enrollments/{id}` | 204 |
 //!
 //! Creating is idempotent by (token, request id): the same request while the enrolment is pending

@@ -130,10 +130,25 @@ async fn the_first_unexpected_thing_stops_and_changes_nothing() {
     assert_eq!(names(&run.rows), [(2, "alice", RowResult::Active), (3, "alice", RowResult::Active)]);
 
     let desk = Desk::with_keys(1);
-    let unfit = Box::new(|name: &str, _: &_| Some(format!("{name} is too old")));
-    let run = desk.run(&Job { unfit, ..job(list("alice\n")) }).await;
-    assert!(stopped(&run).to_string().contains("is too old"));
+    desk.rack.find_fault(1, "YSA-0000-00: it leaks");
+    let strict = Job { refuse_faults: true, ..job(list("alice\n")) };
+    let other = Job { model: Some("5c nfc".into()), ..job(list("alice\n")) };
+    for (job, why) in [(strict, "it leaks"), (other, "it is a Key 1, and not a 5c nfc")] {
+        let run = desk.run(&job).await;
+        assert!(matches!(stopped(&run), StationError::Unfit { serial: 1, .. }));
+        assert!(stopped(&run).to_string().contains(why), "{}", stopped(&run));
+    }
     assert_eq!(desk.world.server.created.load(Ordering::SeqCst), 0);
+    let mut told = Vec::new();
+    let mut listen = |event| {
+        if let StationEvent::Started { faults, .. } = event {
+            told.extend(faults);
+        }
+    };
+    let right = Job { model: Some("kEY".into()), ..job(list("alice\n")) };
+    assert_eq!(desk.run_with(&right, &mut listen).await.rows.len(), 1);
+    assert_eq!(told, ["YSA-0000-00: it leaks"]);
+    let desk = Desk::with_keys(1);
     desk.rack.hide_serial(1);
     let run = desk.run(&job(list("alice\n"))).await;
     assert!(matches!(stopped(&run), StationError::NoSerial { .. }));

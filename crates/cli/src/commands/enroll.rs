@@ -1,4 +1,11 @@
-//! `tapkey enroll`: make a key and a server share a new credential.
+//! `tapkey enroll`: make a key and a server share a new credential, or many keys one after the other.
+
+mod line;
+mod report;
+mod source;
+mod station;
+
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
@@ -12,8 +19,8 @@ use tapkey_protocol::{
     slot::{AccessCode, Slot},
 };
 use tapkey_workflow::{
-    DeviceKey, EnrolError, Enrolled, Event, Journal, KeyError, Plan, PublicIdChoice, ServerError, TouchError,
-    TouchPort, enrol,
+    DeviceKey, EnrolError, Enrolled, Event, Journal, KeyError, Plan, Programmed, PublicIdChoice, ServerError,
+    TouchError, TouchPort, enrol, enrol_pending,
 };
 
 use super::{Context, admin, block_on};
@@ -30,14 +37,21 @@ use crate::{
 #[command(after_help = "Examples:
   tapkey enroll --server https://keys.example.org --token-file token --account alice --slot 2
   tapkey --emulated enroll --account alice --yes
+  tapkey enroll --watch --accounts people.csv --label 'desk-{n}' --report keys.csv
+  tapkey enroll --watch --accounts people.csv --offline --bundle keys.bundle --recipient age1…
 
 The server draws the credential, the slot is programmed, you touch the key, the server checks what it \
 types, and only then is the key active. If anything comes between (Ctrl-C, the network, the plug), run \
-the same command again: it finishes what was begun.")]
+the same command again: it finishes what was begun.
+
+With --watch every key that is plugged in is enrolled, until the first unexpected thing; keys that are \
+done are skipped, so it can be run again at any time. With --offline the secrets are drawn here and \
+written to a bundle that only the server can read, and `tapkey admin import` takes it in: see \
+docs/provisioning.md.")]
 pub(crate) struct Args {
     /// The account that will own the key.
-    #[arg(long, value_name = "NAME")]
-    account: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "accounts", conflicts_with = "accounts")]
+    account: Option<String>,
 
     /// Create the account if there is none (administrators only).
     #[arg(long)]
@@ -47,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SLOT", default_value = "2")]
     slot: Slot,
 
-    /// What people will call the key.
+    /// What people will call the key; with --watch or --offline {n}, {serial} and {account} are filled in.
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
 
@@ -55,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", default_value = "random", value_parser = public_id)]
     public_id: PublicIdChoice,
 
-    /// `generate` protects the slot with an access code that the server draws and keeps.
+    /// `generate` protects the slot with a new access code, which the server keeps.
     #[arg(long, value_name = "CODE", value_enum, default_value_t, hide_possible_values = true)]
     access_code: Protect,
 
@@ -67,6 +81,13 @@ pub(crate) struct Args {
     #[arg(long)]
     typed: bool,
 
+    /// Do not have the key prove itself: its credential stays pending until `tapkey admin enrollments confirm`.
+    #[arg(long, conflicts_with = "typed")]
+    no_touch: bool,
+
+    #[command(flatten, next_help_heading = "Provisioning station")]
+    station: StationArgs,
+
     /// Do not ask, and overwrite what the slot holds.
     #[arg(long, short)]
     force: bool,
@@ -74,6 +95,65 @@ pub(crate) struct Args {
     /// Do not ask, as long as nothing is lost.
     #[arg(long, short)]
     yes: bool,
+}
+
+/// Options of a provisioning station.
+#[derive(ClapArgs, Debug)]
+struct StationArgs {
+    /// Enrol every key that is plugged in, one after the other.
+    #[arg(long)]
+    watch: bool,
+
+    /// A CSV file of accounts, each of which gets one key: account, label, serial number.
+    #[arg(long, value_name = "FILE", requires = "watch")]
+    accounts: Option<PathBuf>,
+
+    /// End after so many keys.
+    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+
+    /// Append a line of CSV for each key to this file.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+
+    /// Stop at a key whose product name does not contain this.
+    #[arg(long, value_name = "TEXT")]
+    model: Option<String>,
+
+    /// Stop at a key whose firmware has a known weakness, instead of warning.
+    #[arg(long)]
+    refuse_advisories: bool,
+
+    /// Where the station writes down what it did, so that it can go on.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+
+    /// Give the account of this unfinished key to the next one.
+    #[arg(long, value_name = "SERIAL", requires = "watch")]
+    release: Vec<u32>,
+
+    /// Enrol without a server: draw the secrets here and write them to an encrypted bundle.
+    #[arg(long, requires = "bundle", requires = "recipient")]
+    offline: bool,
+
+    /// The bundle, which is begun or gone on with.
+    #[arg(long, value_name = "FILE", requires = "offline")]
+    bundle: Option<PathBuf>,
+
+    /// The server's public key for bundles, as `tapkey admin bundle-key` prints it, or a file with it.
+    #[arg(long, value_name = "AGE1…", requires = "offline")]
+    recipient: Option<String>,
+
+    /// What the station is called in bundles [default: this computer's name].
+    #[arg(long, value_name = "NAME", requires = "offline")]
+    station: Option<String>,
+}
+
+impl StationArgs {
+    /// Whether this is more than one key and one server.
+    const fn is_meant(&self) -> bool {
+        self.watch || self.offline
+    }
 }
 
 /// Whether the slot gets an access code.
@@ -102,6 +182,10 @@ fn public_id(text: &str) -> Result<PublicIdChoice, String> {
 
 /// Enrols the key.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    if args.station.is_meant() {
+        return station::run(args, context);
+    }
+    refuse_station_options(args)?;
     let settings = context.settings()?;
     let client = admin::connect(context, &settings)?;
     let journal = Journal::new(config::state_folder()?.join("enrolments"));
@@ -109,11 +193,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let key = open(context)?;
     introduce(args, context, &key, &client);
     warn_of_faults(key.device.info(), context);
+    let account = args.account.clone().unwrap_or_default();
     if !args.yes && !args.force {
         prompt::confirm("Go ahead?", "--yes")?;
     }
     let mut plan = Plan {
-        account: args.account.clone(),
+        account,
         create_account: args.create_account,
         slot: args.slot,
         label: args.label.clone(),
@@ -122,16 +207,42 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         current_access_code: current,
         overwrite: args.force,
     };
-    let mut outcome = attempt(&plan, &key, args.typed, &client, &journal, context);
+    let attempt = |plan: &Plan| attempt(plan, &key, args, &client, &journal, context);
+    let mut outcome = attempt(&plan);
     if let Err(EnrolError::SlotProgrammed { .. }) = &outcome
         && prompt::possible()
     {
         context.printer.warn(chain_of(&outcome));
         prompt::confirm("Overwrite it?", "--force")?;
         plan.overwrite = true;
-        outcome = attempt(&plan, &key, args.typed, &client, &journal, context);
+        outcome = attempt(&plan);
     }
-    report(&outcome.map_err(|error| explain(&error))?, context)
+    match outcome.map_err(|error| explain(&error))? {
+        Outcome::Enrolled(enrolled) => report(&enrolled, context),
+        Outcome::Programmed(programmed) => report_pending(&programmed, context),
+    }
+}
+
+/// Options that mean nothing with a single key must not be ignored silently.
+fn refuse_station_options(args: &Args) -> Result<(), Failure> {
+    let StationArgs { report, model, refuse_advisories, journal, .. } = &args.station;
+    let given = [
+        (report.is_some(), "--report"),
+        (model.is_some(), "--model"),
+        (*refuse_advisories, "--refuse-advisories"),
+        (journal.is_some(), "--journal"),
+    ];
+    match given.iter().find(|(given, _)| *given) {
+        Some((_, option)) => Err(Failure::usage(format!("{option} belongs to a provisioning station"))
+            .hint("add --watch, with --count 1 for a single key")),
+        None => Ok(()),
+    }
+}
+
+/// How far an enrolment went.
+enum Outcome {
+    Enrolled(Enrolled),
+    Programmed(Programmed),
 }
 
 fn chain_of<T>(outcome: &Result<T, EnrolError>) -> String {
@@ -163,7 +274,7 @@ fn introduce(args: &Args, context: &Context, key: &keys::Opened, client: &api::C
         output::fields(&[
             ("key", key.device.to_string()),
             ("slot", format!("{}, to be programmed with a Yubico OTP credential", args.slot)),
-            ("account", args.account.clone()),
+            ("account", args.account.clone().unwrap_or_default()),
             ("server", client.server().to_string()),
             ("public id", id),
             ("access code", code.to_owned()),
@@ -182,14 +293,14 @@ fn warn_of_faults(info: &DeviceInfo, context: &Context) {
 fn attempt(
     plan: &Plan,
     key: &keys::Opened,
-    typed: bool,
+    args: &Args,
     client: &api::Client,
     journal: &Journal,
     context: &Context,
-) -> Result<Enrolled, EnrolError> {
+) -> Result<Outcome, EnrolError> {
     interrupt::farewell("the key was not changed");
     let port = DeviceKey::new(key.device.clone(), keys::control(context));
-    let touch = if typed { Touch::Terminal } else { Touch::of(key) };
+    let touch = if args.typed { Touch::Terminal } else { Touch::of(key) };
     let by_hand = matches!(touch, Touch::Terminal);
     let mut busy = None;
     let mut follow = |event: Event| {
@@ -208,7 +319,11 @@ fn attempt(
     };
     let mut outcome = Err(EnrolError::Task);
     let run = block_on(async {
-        outcome = enrol(plan, port, touch, client, journal, &mut follow).await;
+        outcome = if args.no_touch {
+            enrol_pending(plan, port, client, journal, &mut follow).await.map(Outcome::Programmed)
+        } else {
+            enrol(plan, port, touch, client, journal, &mut follow).await.map(Outcome::Enrolled)
+        };
         Ok(())
     });
     // Only a runtime that does not start ends up here.
@@ -279,15 +394,19 @@ impl TouchPort for Touch {
                 Err(failure) => Err(TouchError::Failed(failure.message().into())),
             },
             #[cfg(feature = "emulator")]
-            Self::Software(key) => match key.press(slot) {
-                Ok(keys::software::Pressed::Typed(text)) => Ok(text),
-                Ok(keys::software::Pressed::Answered) => {
-                    Err(TouchError::Failed("a challenge took the touch".into()))
-                }
-                Ok(keys::software::Pressed::Nothing(why)) => Err(TouchError::Failed(why.into())),
-                Err(failure) => Err(TouchError::Failed(failure.message().into())),
-            },
+            Self::Software(key) => press(key, slot),
         }
+    }
+}
+
+/// Has a software key type.
+#[cfg(feature = "emulator")]
+fn press(key: &keys::software::Software, slot: Slot) -> Result<String, TouchError> {
+    match key.press(slot) {
+        Ok(keys::software::Pressed::Typed(text)) => Ok(text),
+        Ok(keys::software::Pressed::Answered) => Err(TouchError::Failed("a challenge took the touch".into())),
+        Ok(keys::software::Pressed::Nothing(why)) => Err(TouchError::Failed(why.into())),
+        Err(failure) => Err(TouchError::Failed(failure.message().into())),
     }
 }
 
@@ -307,6 +426,28 @@ fn report(enrolled: &Enrolled, context: &Context) -> Result<(), Failure> {
             ("account", key.account.clone()),
             ("key id", key.id.clone()),
             ("access code", if key.has_access_code { "kept on the server" } else { "none" }.to_owned()),
+        ])
+    })
+}
+
+#[derive(Serialize)]
+struct PendingReport<'a> {
+    enrollment_id: &'a str,
+    public_id: String,
+    resumed: bool,
+}
+
+fn report_pending(programmed: &Programmed, context: &Context) -> Result<(), Failure> {
+    let Programmed { enrollment, public_id, resumed } = programmed;
+    let report =
+        PendingReport { enrollment_id: enrollment, public_id: public_id.to_string(), resumed: *resumed };
+    context
+        .printer
+        .say("The credential is pending: `tapkey admin enrollments confirm` activates it with a touch.");
+    context.printer.result("enroll-pending/1", &report, |report| {
+        output::fields(&[
+            ("pending", report.public_id.clone()),
+            ("enrolment", report.enrollment_id.to_owned()),
         ])
     })
 }

@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub(crate) mod presence;
+pub(crate) mod rack;
 pub(crate) mod running;
 
 /// A software key that is plugged in.
@@ -69,15 +70,21 @@ impl Software {
     /// Uses the key of a running emulator on this state, or else wakes it in this process. Where
     /// there is none, one is made.
     pub(crate) fn open(path: &Path, wish: &Wish, context: &Context) -> Result<Self, Failure> {
-        let name: Arc<str> = path.display().to_string().into();
         let fresh = !path.exists();
+        let software = Self::reach(path, wish)?;
+        if fresh && !software.is_elsewhere() {
+            context.printer.say(format!("made a new software key in {}", path.display()));
+        }
+        Ok(software)
+    }
+
+    /// The same without a word.
+    pub(crate) fn reach(path: &Path, wish: &Wish) -> Result<Self, Failure> {
+        let name: Arc<str> = path.display().to_string().into();
         let start = Instant::now();
         loop {
             match wake(path, wish) {
                 Ok(key) => {
-                    if fresh {
-                        context.printer.say(format!("made a new software key in {}", path.display()));
-                    }
                     key.with(|key| key.set_touch_policy(TouchPolicy::Automatic(SOON)));
                     return Ok(Self { place: Place::Here(key), name });
                 }

@@ -53,6 +53,15 @@ impl Client {
         self.post(&["enrollments", "confirm"], &ConfirmEnrollment { otp: otp.trim().to_owned() }).await
     }
 
+    /// Reads the access code that was drawn for an enrolment, also after it was abandoned or has
+    /// expired: the slot may be protected with it. Audited.
+    ///
+    /// # Errors
+    /// [`Error`]; among the problems is that none was drawn.
+    pub async fn enrollment_access_code(&self, id: &str) -> Result<AccessCode, Error> {
+        self.get(&["enrollments", id, "access-code"], Query::default()).await
+    }
+
     /// Gives an enrolment up. Its credential will never validate.
     ///
     /// # Errors

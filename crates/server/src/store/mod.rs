@@ -94,6 +94,8 @@ dispatch! {
     fn confirm_by_password(scope: Scope, password: Password) -> KeyRow;
     /// Gives an enrolment up and forgets its secrets.
     fn abandon_enrolment(scope: Scope, caller: Caller, id: EnrolmentId) -> ();
+    /// The access code that an enrolment drew, also after its end; reading it is an audit event.
+    fn enrolment_access_code(scope: Scope, id: EnrolmentId) -> Secret<6>;
     /// Forgets the secrets of enrolments whose time is over; says how many.
     fn expire_enrolments(scope: Scope) -> u64;
 

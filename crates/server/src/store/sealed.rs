@@ -1,7 +1,7 @@
 //! The secrets of credentials, sealed, whichever database holds them.
 
 use tapkey_domain::{
-    id::{CredentialId, TenantId},
+    id::{CredentialId, EnrolmentId, TenantId},
     verify::Secret,
 };
 use tapkey_protocol::{
@@ -80,6 +80,33 @@ pub(crate) fn unseal(
     let key = vault.open_key(record(tenant, id), &sealed.data_key)?;
     let code = sealed.access_code.as_ref().map(|code| open_code(&key, code)).transpose()?;
     Ok((open(&key, &sealed.secret)?, code))
+}
+
+/// Where the access code of an enrolment that ended stands.
+const fn code_record(tenant: TenantId, id: EnrolmentId) -> Record {
+    Record { tenant, table: "enrolment_codes", id: id.get() }
+}
+
+/// Seals the access code of an enrolment that ends: its slot may be protected with it already.
+pub(crate) fn seal_code(
+    vault: &Vault,
+    tenant: TenantId,
+    id: EnrolmentId,
+    code: &Bytes<6>,
+) -> Result<(SealedKey, Vec<u8>), StoreError> {
+    let (key, data_key) = vault.new_key(code_record(tenant, id))?;
+    Ok((data_key, key.seal(ACCESS_CODE, code.expose())?))
+}
+
+/// Opens it.
+pub(crate) fn unseal_code(
+    vault: &Vault,
+    tenant: TenantId,
+    id: EnrolmentId,
+    data_key: &[u8],
+    sealed: &[u8],
+) -> Result<Bytes<6>, StoreError> {
+    open_code(&vault.open_key(code_record(tenant, id), data_key)?, sealed)
 }
 
 /// Opens the secret itself.

@@ -4,7 +4,7 @@ use tapkey_api::{
     Page, ProblemCode,
     audit::Event,
     enrollments::{CreateEnrollment, Enrollment, EnrollmentSecrets, EnrollmentState},
-    keys::Key,
+    keys::{AccessCode, Key},
     tokens::Role,
 };
 
@@ -289,4 +289,34 @@ async fn a_drawn_public_id_is_outside_the_factorys_and_the_serials_range() {
         assert!(secrets.public_id.starts_with("vv") && !secrets.public_id.starts_with("vvcc"), "{secrets:?}");
         assert_eq!(secrets.public_id.len(), 12);
     }
+}
+
+/// A slot that was protected before the enrolment ended must not be lost.
+#[tokio::test]
+async fn access_codes_outlive_enrolments_that_never_became_a_key() {
+    let server = TestServer::start_with(|config| config.policy.enrollment_expiry_seconds = 60).await;
+    let mut request = new_enrollment("alice");
+    request.access_code = true;
+    request.public_id = Some("cccccccccccc".to_owned());
+    let create =
+        async |request: &CreateEnrollment| server.send(&server.admin, "POST", "/enrollments", request).await;
+    let lapsed: EnrollmentSecrets = create(&request).await.json(201);
+    let mut given_up = new_enrollment("alice");
+    given_up.access_code = true;
+    let given_up: EnrollmentSecrets = create(&given_up).await.json(201);
+    assert_eq!(server.delete(&format!("/enrollments/{}", given_up.id)).await.status, 204);
+    server.clock.advance(61);
+    let mut next = new_enrollment("alice");
+    next.public_id.clone_from(&request.public_id);
+    let next: EnrollmentSecrets = create(&next).await.json(201);
+    for secrets in [&lapsed, &given_up] {
+        let path = format!("/enrollments/{}/access-code", secrets.id);
+        let code: AccessCode = server.get(&path).await.json(200);
+        assert_eq!(Some(&code.access_code), secrets.access_code.as_ref());
+        let enroller = server.token(Role::Enroller).await;
+        server.api(enroller.token.expose(), "GET", &path, None).await.problem(ProblemCode::Forbidden);
+    }
+    let events: Page<Event> = server.get("/audit?action=key.access_code_read").await.json(200);
+    assert_eq!(events.items.len(), 2);
+    server.get(&format!("/enrollments/{}/access-code", next.id)).await.problem(ProblemCode::NoAccessCode);
 }

@@ -13,5 +13,5 @@ pub use journal::{Journal, JournalError};
 pub use plan::{Event, Plan, PublicIdChoice};
 pub use port::{Credential, KeyError, KeyFacts, KeyPort, TouchError, TouchPort};
 pub use run::{Enrolled, Programmed, enrol, enrol_pending};
-pub(crate) use run::{Port, TRIES, enrol_on, enrol_pending_on};
+pub(crate) use run::{Port, TRIES, confirm_on, enrol_on, enrol_pending_on};
 pub use server::{EnrolmentServer, ServerError};

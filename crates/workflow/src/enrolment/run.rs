@@ -124,6 +124,33 @@ where
     }
 }
 
+/// Has a key prove a credential that it was programmed with before; nothing is written into its slot.
+/// `None` where that credential is no longer pending.
+pub(crate) async fn confirm_on<T, S>(
+    plan: &Plan,
+    facts: KeyFacts,
+    touch: &Port<T>,
+    (enrollment, public_id): (&str, PublicId),
+    server: &S,
+    journal: &Journal,
+    events: &mut (dyn FnMut(Event) + Send),
+) -> Result<Option<Enrolled>, EnrolError>
+where
+    T: TouchPort + 'static,
+    S: EnrolmentServer,
+{
+    let mut run = Run::new(plan, facts, server, journal, events);
+    if let Some(done) = run.pick_up().await? {
+        return Ok(Some(done));
+    }
+    if run.entry.as_ref().and_then(|entry| entry.enrollment.as_deref()) != Some(enrollment) {
+        return Ok(None);
+    }
+    (run.events)(Event::Resuming { public_id });
+    let key = run.confirm(touch, enrollment, public_id).await?;
+    Ok(Some(Enrolled { key, resumed: true }))
+}
+
 /// A key that holds a pending credential.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Programmed {

@@ -3,11 +3,12 @@
 
 use std::future::Future;
 
-use tapkey_protocol::slot::Slot;
+use tapkey_protocol::{otp::PublicId, slot::Slot};
 
-use super::{Assignment, Job, RowResult, StationError, StationJournal};
+use super::{Assignment, Job, Row, RowResult, StationError, StationJournal};
 use crate::enrolment::{
-    EnrolmentServer, Event, Journal, KeyFacts, KeyPort, Plan, Port, TouchPort, enrol_on, enrol_pending_on,
+    EnrolmentServer, Event, Journal, KeyFacts, KeyPort, Plan, Port, TouchPort, confirm_on, enrol_on,
+    enrol_pending_on,
 };
 
 /// Makes a key hold a credential. Implemented by [`Online`] and [`Offline`](super::Offline).
@@ -75,16 +76,27 @@ impl<S: EnrolmentServer> Bench for Online<'_, S> {
         &mut self,
         job: &Job,
         started: Started<K, T>,
-        _: &mut StationJournal,
+        stations: &mut StationJournal,
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Finished, StationError> {
         let Started { key, touch, facts, serial, assignment } = started;
         let plan = plan(job, &assignment);
         let failed = |source| StationError::Key { serial, source };
+        let (server, journal) = (self.server, &self.journal);
         if job.touch {
-            let enrolled = enrol_on(&plan, facts, &key, &touch, self.server, &self.journal, events)
-                .await
-                .map_err(failed)?;
+            let mut enrolled = None;
+            if let Some((id, public_id)) = stations.key(serial).done.as_ref().and_then(pending) {
+                let pending = (id.as_str(), public_id);
+                enrolled = confirm_on(&plan, facts, &touch, pending, server, journal, events)
+                    .await
+                    .map_err(failed)?;
+            }
+            let enrolled = match enrolled {
+                Some(enrolled) => enrolled,
+                None => {
+                    enrol_on(&plan, facts, &key, &touch, server, journal, events).await.map_err(failed)?
+                }
+            };
             return Ok(Finished {
                 public_id: enrolled.key.public_id,
                 id: Some(enrolled.key.id),
@@ -92,7 +104,7 @@ impl<S: EnrolmentServer> Bench for Online<'_, S> {
                 resumed: enrolled.resumed,
             });
         }
-        let programmed = enrol_pending_on(&plan, facts, &key, self.server, &self.journal, events).await;
+        let programmed = enrol_pending_on(&plan, facts, &key, server, journal, events).await;
         let programmed = programmed.map_err(failed)?;
         let confirmed = programmed.enrollment.is_empty();
         Ok(Finished {
@@ -106,6 +118,12 @@ impl<S: EnrolmentServer> Bench for Online<'_, S> {
     fn finish(&mut self, _: &mut StationJournal) -> Result<(), StationError> {
         Ok(())
     }
+}
+
+/// What an earlier run left waiting for a touch.
+fn pending(row: &Row) -> Option<(String, PublicId)> {
+    let public_id = row.public_id.as_ref()?.parse().ok()?;
+    (row.result == RowResult::Pending).then_some((row.id.clone()?, public_id))
 }
 
 fn plan(job: &Job, assignment: &Assignment) -> Plan {

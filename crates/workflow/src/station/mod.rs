@@ -34,4 +34,4 @@ pub use label::{LabelError, LabelPattern};
 pub use list::{AccountList, Accounts, ListError, ListRow};
 pub use offline::Offline;
 pub use report::{Row, RowResult, csv_head, csv_line};
-pub use run::{Arrival, Arrived, Ended, Job, KeySource, Progress, Run, StationEvent, Unfit, run};
+pub use run::{Arrival, Arrived, Ended, Job, KeySource, Progress, Run, StationEvent, run};

@@ -38,12 +38,11 @@ pub struct Job {
     pub touch: bool,
     /// How many keys to do in this run.
     pub count: Option<u32>,
-    /// Says why a key is not for this job, by its name and what was read of it.
-    pub unfit: Box<Unfit>,
+    /// What the name of a key must contain, in letters of any case.
+    pub model: Option<String>,
+    /// Whether keys with known faults are refused.
+    pub refuse_faults: bool,
 }
-
-/// See [`Job::unfit`].
-pub type Unfit = dyn Fn(&str, &KeyFacts) -> Option<String> + Send + Sync;
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +78,8 @@ pub type Arrived<K, T> = Result<Option<Arrival<K, T>>, Box<dyn Error + Send + Sy
 pub struct Arrival<K, T> {
     /// What it is, for people.
     pub name: String,
+    /// What is known against it, such as advisories about its firmware, a sentence each.
+    pub faults: Vec<String>,
     /// The key.
     pub key: K,
     /// How its passwords reach us.
@@ -97,6 +98,8 @@ pub enum StationEvent {
     Started {
         /// What it is.
         name: String,
+        /// What is known against it.
+        faults: Vec<String>,
         /// Its serial number.
         serial: u32,
         /// What it gets.
@@ -199,9 +202,7 @@ struct Station<'a> {
 
 /// A key that is to be worked on.
 struct Taken {
-    name: String,
     serial: u32,
-    facts: KeyFacts,
     assignment: Assignment,
     /// The account was taken for it just now.
     fresh: bool,
@@ -257,14 +258,15 @@ impl Station<'_> {
         T: TouchPort + 'static,
         B: Bench,
     {
-        let Arrival { name, key, touch } = arrival;
+        let Arrival { name, faults, key, touch } = arrival;
         let (key, touch) = (Port::new(key), Port::new(touch));
         let facts = key.run(KeyPort::facts).await.map_err(|error| StationError::Source(error.into()))?;
         let facts = facts.map_err(|source| StationError::Read { name: name.clone(), source })?;
-        let Some(taken) = self.take(name, facts)? else { return Ok(()) };
-        let Taken { name, serial, facts, assignment, fresh } = taken;
-        let again = !fresh;
-        (self.events)(StationEvent::Started { name, serial, assignment: assignment.clone(), again });
+        let Some(taken) = self.take(&name, &faults, facts)? else { return Ok(()) };
+        let Taken { serial, assignment, fresh } = taken;
+        let started =
+            StationEvent::Started { name, faults, serial, assignment: assignment.clone(), again: !fresh };
+        (self.events)(started);
         let started = Started { key, touch, facts, serial, assignment: assignment.clone() };
         let mut step = |event| (self.events)(StationEvent::Step(event));
         let outcome = bench.enrol(self.job, started, self.journal, &mut step).await;
@@ -287,8 +289,14 @@ impl Station<'_> {
     }
 
     /// Everything that has to hold before a key is touched. `None` where it is done already.
-    fn take(&mut self, name: String, facts: KeyFacts) -> Result<Option<Taken>, StationError> {
-        let Some(serial) = facts.serial else { return Err(StationError::NoSerial { name }) };
+    fn take(
+        &mut self,
+        name: &str,
+        faults: &[String],
+        facts: KeyFacts,
+    ) -> Result<Option<Taken>, StationError> {
+        let no_serial = || StationError::NoSerial { name: name.to_owned() };
+        let serial = facts.serial.ok_or_else(no_serial)?;
         let state = self.journal.key(serial);
         if let Some(row) = state.done
             && (row.result.is_proven() || !self.job.touch)
@@ -296,11 +304,11 @@ impl Station<'_> {
             (self.events)(StationEvent::AlreadyDone(row));
             return Ok(None);
         }
-        if let Some(why) = (self.job.unfit)(&name, &facts) {
+        if let Some(why) = self.unfit(name, faults) {
             return Err(StationError::Unfit { serial, why });
         }
         if let Some(assignment) = state.assignment {
-            return Ok(Some(Taken { name, serial, facts, assignment, fresh: false }));
+            return Ok(Some(Taken { serial, assignment, fresh: false }));
         }
         let slot = self.job.slot;
         let ours = state.drawn.is_some() && state.writing;
@@ -309,7 +317,16 @@ impl Station<'_> {
         }
         let assignment = self.assignment(serial)?;
         self.journal.assign(serial, assignment.clone())?;
-        Ok(Some(Taken { name, serial, facts, assignment, fresh: true }))
+        Ok(Some(Taken { serial, assignment, fresh: true }))
+    }
+
+    fn unfit(&self, name: &str, faults: &[String]) -> Option<String> {
+        let model = self.job.model.as_ref();
+        let other = model.filter(|model| !name.to_lowercase().contains(&model.to_lowercase()));
+        if let Some(model) = other {
+            return Some(format!("it is a {name}, and not a {model}"));
+        }
+        (self.job.refuse_faults && !faults.is_empty()).then(|| faults.join("; "))
     }
 
     fn assignment(&self, serial: u32) -> Result<Assignment, StationError> {

@@ -38,6 +38,7 @@ pub struct Key {
     /// Pulled out while it is programmed: before the write, or after it.
     pub pulled: Option<bool>,
     pub cancelled: bool,
+    pub faults: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +106,10 @@ impl Rack {
         self.key(serial, |key| key.hidden = true);
     }
 
+    pub fn find_fault(&self, serial: u32, text: &str) {
+        self.key(serial, |key| key.faults.push(text.to_owned()));
+    }
+
     pub fn program_foreign(&self, serial: u32, slot: Slot, access_code: Option<[u8; 6]>) {
         let public_id = PublicId::new(&[1, 2, 3]).unwrap();
         let held = Held { public_id, private_id: [0xee; 6], key: [0xee; 16], uses: 0, access_code };
@@ -152,7 +157,13 @@ impl KeySource for Source {
         self.present = serial;
         let plugged = |serial| Plugged { rack: self.rack.clone(), serial };
         let name = |serial| format!("Key {serial}");
-        Ok(serial.map(|serial| Arrival { name: name(serial), key: plugged(serial), touch: plugged(serial) }))
+        let faults = |serial| self.rack.key(serial, |key| key.faults.clone());
+        Ok(serial.map(|serial| Arrival {
+            name: name(serial),
+            faults: faults(serial),
+            key: plugged(serial),
+            touch: plugged(serial),
+        }))
     }
 
     fn dismiss(&mut self) {
@@ -258,7 +269,8 @@ pub fn job(accounts: Accounts) -> Job {
         overwrite: false,
         touch: true,
         count: None,
-        unfit: Box::new(|_, _| None),
+        model: None,
+        refuse_faults: false,
     }
 }
 

@@ -5,6 +5,7 @@ mod accounts;
 mod audit;
 mod clients;
 mod enrollments;
+mod import;
 mod keys;
 mod tokens;
 
@@ -42,6 +43,10 @@ pub(crate) enum Command {
     /// Enrolments that are under way.
     #[command(subcommand)]
     Enrollments(enrollments::Command),
+    /// Print the public key that provisioning stations encrypt their bundles to.
+    BundleKey,
+    /// Import the keys that a provisioning station programmed without a server.
+    Import(import::Args),
     /// What happened: who did what, and when.
     Audit(audit::Args),
 }
@@ -58,6 +63,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
             Command::Clients(command) => clients::run(command, &client, context).await,
             Command::Tokens(command) => tokens::run(command, &client, context).await,
             Command::Enrollments(command) => enrollments::run(command, &client, context).await,
+            Command::BundleKey => import::bundle_key(&client, context).await,
+            Command::Import(args) => import::run(args, &client, context).await,
             Command::Audit(args) => audit::run(args, &client, context).await,
         }
     })
@@ -104,6 +111,10 @@ pub(crate) const fn advice(code: Option<ProblemCode>) -> Option<&'static str> {
         }
         Some(ProblemCode::SoftwareKeyRefused) => Some(
             "a server takes software keys only if its settings say so; they prove nothing about who holds them",
+        ),
+        Some(ProblemCode::BundleForeign) => Some(
+            "`tapkey admin bundle-key` prints the key that this server can open; keys of another server's \
+                  bundle have to be imported there, or programmed anew",
         ),
         Some(ProblemCode::TooManyRequests) => Some("wait a little and try again"),
         _ => None,

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tapkey_api::{
     ProblemCode, SecretText,
     enrollments::{ConfirmEnrollment, CreateEnrollment, Enrollment, EnrollmentSecrets, EnrollmentState},
-    keys::Key,
+    keys::{AccessCode, Key},
 };
 use tapkey_domain::{
     Moment,
@@ -39,6 +39,7 @@ pub(super) fn register(routes: &mut Routes) {
     routes.get("/enrollments/{id}", enrol, show);
     routes.delete("/enrollments/{id}", enrol, abandon);
     routes.post("/enrollments/{id}/confirm", enrol, confirm);
+    routes.get("/enrollments/{id}/access-code", Operation::ReadAccessCode, access_code);
     routes.post("/enrollments/confirm", enrol, confirm_by_password);
 }
 
@@ -100,6 +101,17 @@ fn password(body: &ConfirmEnrollment) -> Result<(Otp, [u8; 32])> {
     let (otp, _) = typed::parse(&body.otp)
         .map_err(|error| Failure::new(ProblemCode::BadOtp).detail(error.to_string()).field("otp"))?;
     Ok((otp, Sha256::digest(otp.to_string().as_bytes()).into()))
+}
+
+/// A key that was programmed and never confirmed keeps its access code: somebody must be able to read it.
+async fn access_code(
+    State(service): Context,
+    Extension(caller): Who,
+    name: Name,
+) -> Result<Json<AccessCode>> {
+    let scope = caller.scope(service.clock.now());
+    let code = service.store.enrolment_access_code(scope, id(&name)?).await?;
+    Ok(Json(AccessCode { access_code: SecretText::new(HEXLOWER.encode(code.expose())) }))
 }
 
 async fn abandon(State(service): Context, Extension(caller): Who, name: Name) -> Result<StatusCode> {

@@ -8,7 +8,10 @@ use tapkey_domain::{
     enrol::{Caller, Confirmation, EnrolError, State},
     id::{CredentialId, EnrolmentId, TenantId, TokenId},
 };
-use tapkey_protocol::otp::{Counter, PublicId, Timestamp};
+use tapkey_protocol::{
+    otp::{Counter, PublicId, Timestamp},
+    secret::Secret,
+};
 
 use super::{
     PostgresStore, StoreError, accounts, audit, keys,
@@ -88,6 +91,20 @@ impl PostgresStore {
                 forget(&db, &self.vault, &scope, &enrolment, ABANDONED).await?;
             }
             Ok(())
+        })
+    }
+
+    pub(crate) async fn enrolment_access_code(
+        &self,
+        scope: Scope,
+        id: EnrolmentId,
+    ) -> Result<Secret<6>, StoreError> {
+        change!(self, |db| {
+            let enrolment = one(&db, scope.tenant, id).await?.ok_or(EnrolError::NotFound)?;
+            let code = code(&db, &self.vault, scope.tenant, &enrolment).await?;
+            let event = scope.event(Action::AccessCodeRead).account(&enrolment.account);
+            audit::insert(&db, &scope, &event.key(enrolment.credential).subject(id)).await?;
+            Ok(code)
         })
     }
 
@@ -346,12 +363,47 @@ async fn forget(
     state: i16,
 ) -> Result<(), StoreError> {
     keys::leave_tombstone(db, vault, scope, enrolment.credential, enrolment.public_id).await?;
+    keep_code(db, vault, scope, enrolment).await?;
     let (credential, id) = (enrolment.credential.get(), enrolment.id.get());
     db.execute("DELETE FROM credentials WHERE id = $1 AND state = 0", &[int8(&credential)]).await?;
     db.execute("UPDATE enrolments SET state = $1 WHERE id = $2", &[int2(&state), int8(&id)]).await?;
     let action = if state == EXPIRED { Action::EnrolmentExpired } else { Action::EnrolmentAbandoned };
     let event = scope.event(action).account(&enrolment.account).subject(enrolment.id);
     audit::insert(db, scope, &event).await
+}
+
+/// A slot may be protected with the access code already.
+async fn keep_code(
+    db: &Db<'_>,
+    vault: &Vault,
+    scope: &Scope,
+    enrolment: &EnrolmentRow,
+) -> Result<(), StoreError> {
+    let stored = secrets::read(db, vault, scope.tenant, enrolment.credential).await?;
+    let Some((_, Some(code))) = stored else { return Ok(()) };
+    let (data_key, sealed) = sealed::seal_code(vault, scope.tenant, enrolment.id, &code)?;
+    let (id, tenant) = (enrolment.id.get(), scope.tenant.get());
+    let sql = "INSERT INTO enrolment_codes (enrolment, tenant, data_key, access_code)
+               VALUES ($1, $2, $3, $4) ON CONFLICT (enrolment) DO NOTHING";
+    db.execute(sql, &[int8(&id), int8(&tenant), bytes(&data_key), bytes(&sealed)]).await.map(drop)
+}
+
+async fn code(
+    db: &Db<'_>,
+    vault: &Vault,
+    tenant: TenantId,
+    enrolment: &EnrolmentRow,
+) -> Result<Secret<6>, StoreError> {
+    if let Some((_, Some(code))) = secrets::read(db, vault, tenant, enrolment.credential).await? {
+        return Ok(code);
+    }
+    let sql = "SELECT data_key, access_code FROM enrolment_codes WHERE enrolment = $1 AND tenant = $2";
+    let (id, owner) = (enrolment.id.get(), tenant.get());
+    let kept = db.one(sql, &[int8(&id), int8(&owner)], |row| {
+        let (data_key, sealed): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        sealed::unseal_code(vault, tenant, enrolment.id, &data_key, &sealed)
+    });
+    kept.await?.ok_or(StoreError::NoAccessCode)
 }
 
 async fn one(db: &Db<'_>, tenant: TenantId, id: EnrolmentId) -> Result<Option<EnrolmentRow>, StoreError> {

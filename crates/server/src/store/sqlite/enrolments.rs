@@ -10,7 +10,10 @@ use tapkey_domain::{
     enrol::{Caller, Confirmation, EnrolError, State},
     id::{CredentialId, EnrolmentId, TenantId, TokenId},
 };
-use tapkey_protocol::otp::{Counter, PublicId, Timestamp};
+use tapkey_protocol::{
+    otp::{Counter, PublicId, Timestamp},
+    secret::Secret,
+};
 
 use super::{SqliteStore, StoreError, accounts, audit, columns, keys, secrets};
 use crate::{
@@ -85,6 +88,21 @@ impl SqliteStore {
                 forget(db, vault, &scope, &enrolment, ABANDONED)?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn enrolment_access_code(
+        &self,
+        scope: Scope,
+        id: EnrolmentId,
+    ) -> Result<Secret<6>, StoreError> {
+        self.write(move |db, vault| {
+            let enrolment = one(db, scope.tenant, id)?.ok_or(EnrolError::NotFound)?;
+            let code = code(db, vault, scope.tenant, &enrolment)?;
+            let event = scope.event(Action::AccessCodeRead).account(&enrolment.account);
+            audit::insert(db, &scope, &event.key(enrolment.credential).subject(id))?;
+            Ok(code)
         })
         .await
     }
@@ -318,6 +336,7 @@ fn forget(
     state: i64,
 ) -> Result<(), StoreError> {
     keys::leave_tombstone(db, vault, scope, enrolment.credential, enrolment.public_id)?;
+    keep_code(db, vault, scope, enrolment)?;
     db.prepare_cached("DELETE FROM credentials WHERE id = ? AND state = 0")?
         .execute([enrolment.credential.get()])?;
     db.prepare_cached("UPDATE enrolments SET state = ? WHERE id = ?")?
@@ -328,6 +347,40 @@ fn forget(
 
 fn one(db: &Connection, tenant: TenantId, id: EnrolmentId) -> Result<Option<EnrolmentRow>, StoreError> {
     columns::one(db, &format!("{ROWS} AND id = ?"), (tenant.get(), id.get()), row)
+}
+
+/// A slot may be protected with the access code already.
+fn keep_code(
+    db: &Connection,
+    vault: &Vault,
+    scope: &Scope,
+    enrolment: &EnrolmentRow,
+) -> Result<(), StoreError> {
+    let stored = secrets::read(db, vault, scope.tenant, enrolment.credential)?;
+    let Some((_, Some(code))) = stored else { return Ok(()) };
+    let (data_key, sealed) = sealed::seal_code(vault, scope.tenant, enrolment.id, &code)?;
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO enrolment_codes (enrolment, tenant, data_key, access_code) VALUES (?, ?, ?, ?)",
+    )?
+    .execute((enrolment.id.get(), scope.tenant.get(), data_key, sealed))?;
+    Ok(())
+}
+
+fn code(
+    db: &Connection,
+    vault: &Vault,
+    tenant: TenantId,
+    enrolment: &EnrolmentRow,
+) -> Result<Secret<6>, StoreError> {
+    if let Some((_, Some(code))) = secrets::read(db, vault, tenant, enrolment.credential)? {
+        return Ok(code);
+    }
+    let sql = "SELECT data_key, access_code FROM enrolment_codes WHERE enrolment = ? AND tenant = ?";
+    let kept = columns::one(db, sql, (enrolment.id.get(), tenant.get()), |row| {
+        let (data_key, sealed): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        sealed::unseal_code(vault, tenant, enrolment.id, &data_key, &sealed)
+    })?;
+    kept.ok_or(StoreError::NoAccessCode)
 }
 
 /// The enrolment of a public id that waits for a password, or else the newest one.
