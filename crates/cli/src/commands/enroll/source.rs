@@ -7,7 +7,7 @@ use tapkey_driver::{
     Control, Device, Error as KeyFailure,
     discover::watch::{Event, Watch},
 };
-use tapkey_protocol::{management::DeviceInfo, otp::PublicId, slot::Slot};
+use tapkey_protocol::{advisories, management::DeviceInfo, otp::PublicId, slot::Slot};
 use tapkey_workflow::{
     DeviceKey, TouchError, TouchPort,
     station::{Arrival, Arrived, KeySource},
@@ -113,8 +113,8 @@ impl Keys {
 
 /// What has been published about the firmware and matters to a key for one-time passwords.
 fn faults(info: &DeviceInfo) -> Vec<String> {
-    let _ = info; // ADVISORIES
-    Vec::new()
+    let matters = advisories::of(info).filter(|advisory| advisory.at_enrolment);
+    matters.map(|one| format!("{}: {}; {}", one.id, one.title, one.remedy)).collect()
 }
 
 impl KeySource for Keys {

@@ -399,7 +399,8 @@ async fn code(
     }
     let sql = "SELECT data_key, access_code FROM enrolment_codes WHERE enrolment = $1 AND tenant = $2";
     let (id, owner) = (enrolment.id.get(), tenant.get());
-    let kept = db.one(sql, &[int8(&id), int8(&owner)], |row| {
+    let params = [int8(&id), int8(&owner)];
+    let kept = db.one(sql, &params, |row| {
         let (data_key, sealed): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
         sealed::unseal_code(vault, tenant, enrolment.id, &data_key, &sealed)
     });
