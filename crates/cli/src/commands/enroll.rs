@@ -37,7 +37,7 @@ use crate::{
 #[command(after_help = "Examples:
   tapkey enroll --server https://keys.example.org --token-file token --account alice --slot 2
   tapkey --emulated enroll --account alice --yes
-  tapkey enroll --watch --accounts people.csv --label 'desk-{n}' --report keys.csv
+  tapkey enroll --watch --accounts people.csv --label 'desk-{number}' --report keys.csv
   tapkey enroll --watch --accounts people.csv --offline --bundle keys.bundle --recipient age1…
 
 The server draws the credential, the slot is programmed, you touch the key, the server checks what it \
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SLOT", default_value = "2")]
     slot: Slot,
 
-    /// What people will call the key; with --watch or --offline {n}, {serial} and {account} are filled in.
+    /// What people will call the key; with --watch or --offline {number}, {serial} and {account} are filled in.
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
 
@@ -85,9 +85,6 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "typed")]
     no_touch: bool,
 
-    #[command(flatten, next_help_heading = "Provisioning station")]
-    station: StationArgs,
-
     /// Do not ask, and overwrite what the slot holds.
     #[arg(long, short)]
     force: bool,
@@ -95,6 +92,9 @@ pub(crate) struct Args {
     /// Do not ask, as long as nothing is lost.
     #[arg(long, short)]
     yes: bool,
+
+    #[command(flatten, next_help_heading = "Provisioning station")]
+    station: StationArgs,
 }
 
 /// Options of a provisioning station.

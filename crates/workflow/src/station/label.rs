@@ -10,7 +10,8 @@ use thiserror::Error;
 /// use tapkey_workflow::station::LabelPattern;
 /// let pattern: LabelPattern = "desk-{n} ({serial})".parse()?;
 /// assert_eq!(pattern.fill(3, 12_345_678, "alice"), "desk-3 (12345678)");
-/// assert!("desk-{number}".parse::<LabelPattern>().is_err());
+/// assert_eq!("{number}".parse::<LabelPattern>()?, "{n}".parse()?);
+/// assert!("desk-{name}".parse::<LabelPattern>().is_err());
 /// # Ok::<(), tapkey_workflow::station::LabelError>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,7 +51,7 @@ impl FromStr for LabelPattern {
                 parts.push(Part::Text(before.to_owned()));
             }
             parts.push(match name {
-                "n" => Part::Number,
+                "n" | "number" => Part::Number,
                 "serial" => Part::Serial,
                 "account" => Part::Account,
                 _ => return Err(LabelError),
@@ -83,7 +84,7 @@ impl fmt::Display for LabelPattern {
 
 /// Not a pattern.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("what stands in braces must be {{n}}, {{serial}} or {{account}}")]
+#[error("what stands in braces must be {{number}} (or {{n}}), {{serial}} or {{account}}")]
 pub struct LabelError;
 
 #[cfg(test)]
