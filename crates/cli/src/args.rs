@@ -194,6 +194,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Otp(commands::otp::Command),
 
+    /// Private keys that stay on the key: generate, sign, certificates, PIN.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    #[command(subcommand)]
+    Piv(Box<commands::piv::Command>),
+
     /// Send a challenge to a slot and print the response.
     #[cfg(any(feature = "device", feature = "emulator"))]
     Challenge(commands::challenge::Args),

@@ -18,6 +18,7 @@ use crate::recorded::Recorded;
 use crate::session::management::ManagementSession;
 use crate::session::oath::OathSession;
 use crate::session::otp::{OtpSession, card_takes_settings};
+use crate::session::piv::PivSession;
 
 /// A key that was found and told what it is. Nothing is held open: sessions are opened when needed.
 #[derive(Clone)]
@@ -217,6 +218,14 @@ impl Device {
     /// The reason why it does not open.
     pub fn open_management_over_card(&self, control: &Control) -> Result<ManagementSession, Error> {
         ManagementSession::over_card(self.open_card(control)?, control)
+    }
+
+    /// Begins a session with the PIV application over the smart card.
+    ///
+    /// # Errors
+    /// The reason why it does not open.
+    pub fn open_piv(&self, control: &Control) -> Result<PivSession, Error> {
+        PivSession::over_card(self.open_card(control)?, control)
     }
 
     /// Opens the smart card without selecting anything, for applications that have no session here.

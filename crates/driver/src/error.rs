@@ -9,8 +9,11 @@ use tapkey_protocol::hid::ExchangeError;
 use tapkey_protocol::link::LinkError;
 use tapkey_protocol::management::InfoError;
 use tapkey_protocol::oath::codec::CodecError;
+use tapkey_protocol::piv;
 use tapkey_protocol::slot::Slot;
 use tapkey_protocol::version::{Unsupported, Version};
+
+use crate::session::piv::{PivInputError, PivRefusal};
 
 use crate::session::oath::OathRefusal;
 
@@ -171,6 +174,9 @@ pub enum Refusal {
          one by one"
     )]
     NoDeviceReset,
+    /// The PIV application refused.
+    #[error(transparent)]
+    Piv(#[from] PivRefusal),
     /// The key refused with a status word that has no better name here.
     #[error("the key refused to {operation}, with status {status}")]
     Status {
@@ -208,6 +214,9 @@ pub enum Malformed {
     /// What should be a code is too short to be one.
     #[error("the key answered too few bytes for a code")]
     NoCode,
+    /// An answer or an object of the PIV application cannot be read.
+    #[error("PIV: {0}")]
+    Piv(piv::CodecError),
     /// The key did not tell its firmware.
     #[error("the management application did not tell a firmware version")]
     NoVersion,
@@ -276,6 +285,21 @@ pub enum InputError {
     /// The command cannot be written.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// The PIV application cannot be asked for that.
+    #[error(transparent)]
+    Piv(#[from] PivInputError),
+}
+
+impl From<PivRefusal> for Error {
+    fn from(refusal: PivRefusal) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+impl From<PivInputError> for Error {
+    fn from(error: PivInputError) -> Self {
+        Self::Input(error.into())
+    }
 }
 
 impl From<TransactionError> for Error {

@@ -86,6 +86,7 @@
 //! |---|---|---|
 //! | `hid` (default) | [`backend::hidapi`](backend) | on Linux nothing but the kernel; elsewhere the system's HID library |
 //! | `pcsc` (default) | [`backend::pcsc`](backend) | on Linux libpcsclite, and pcscd running |
+//! | `yubikey` | `Device::open_yubikey`, for programs that are built on the `yubikey` crate | as `pcsc` |
 //!
 //! Without both there are still sessions over links of your own, and software keys.
 //!
@@ -120,6 +121,8 @@ mod naming;
 mod recorded;
 mod session;
 mod transport;
+#[cfg(feature = "yubikey")]
+mod yubikey_crate;
 
 pub use connector::{Connector, ParsePortError, UsbPlace, UsbPort, Ways};
 pub use control::{CancelToken, Control, TouchEvent};
@@ -131,6 +134,15 @@ pub use session::management::{Applied, ManagementSession, can_be_reset};
 pub use session::oath::{IfTaken, OathAccount, OathCode, OathInfo, OathRefusal, OathSession};
 pub use session::otp::{Caveat, OtpSession, OtpStatus, Probe, SlotState, Transport};
 
+pub use session::piv::PivSession;
+#[cfg(feature = "yubikey")]
+pub use yubikey_crate::OpenYubikeyError;
+
+/// The PIV application.
+pub mod piv {
+    pub use crate::session::piv::*;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +152,7 @@ mod tests {
         fn check<T: Send>() {}
         check::<OtpSession>();
         check::<ManagementSession>();
+        check::<PivSession>();
         check::<OathSession>();
         check::<Device>();
         check::<Control>();

@@ -12,16 +12,25 @@ use std::time::Duration;
 use common::{NONE, Over, SERIAL, chal_yubico, chalresp, hotp, yubico_otp};
 use serde_json::Value;
 use tapkey_driver::clock::ManualClock;
+use tapkey_driver::piv::{Administrator, NewManagementKey};
 use tapkey_driver::{
     Control, Error, IfTaken, ManagementSession, NotOverThisLink, OathAccount, OathSession, OtpSession,
+    PivSession,
 };
 use tapkey_emulator::port::in_process::{self, PluggedKey};
 use tapkey_emulator::{
-    Faults, MemoryStore, Milliseconds, Power, Profile, SeededRandom, StateStore, TouchPolicy, VirtualKey,
+    Faults, MemoryStore, Milliseconds, Power, Profile, SeededRandom, StateStore, TouchPolicy as Finger,
+    VirtualKey,
 };
 use tapkey_protocol::oath::codec::{Properties, Put};
 use tapkey_protocol::oath::{AccessKey, Algorithm, CredentialId, Digits, Kind};
+use tapkey_protocol::piv::{
+    Algorithm as PivAlgorithm, Import, ManagementKey, ManagementKeyType, ObjectId, Pin, PrivateKey,
+    Slot as PivSlot, TouchPolicy,
+};
+use tapkey_protocol::secret::Secret;
 use tapkey_protocol::slot::{Options, Slot, Update};
+use tapkey_protocol::version::Version;
 
 /// Each strikes at the first occasion, then at the second, and so on until there is none.
 const FAULTS: [&str; 28] = [
@@ -75,6 +84,7 @@ const STANDING: [&str; 12] = [
 enum Work {
     Otp(fn(&mut OtpSession, &Control) -> Result<String, Error>),
     Oath(fn(&mut OathSession, &Control) -> Result<String, Error>),
+    Piv(fn(&mut PivSession, &Control) -> Result<String, Error>),
 }
 
 /// An operation, with something that tells its outcome from others.
@@ -94,6 +104,7 @@ impl Operation {
                 oath.unlock(&ACCESS, &rig.control)?;
                 work(&mut oath, &rig.control)
             }
+            Work::Piv(work) => work(&mut rig.open_piv()?, &rig.control),
         }
     }
 
@@ -104,8 +115,18 @@ impl Operation {
 
     /// Whether a fault cannot be noticed: a list that is empty and an answer that was swallowed look the
     /// same. What is written is looked up afterwards, so there it is noticed.
+    ///
+    /// PIV answers most writes with nothing but a status word, so a swallowed one looks like one that was
+    /// done.
     fn cannot_notice(&self, fault: &str) -> bool {
-        fault.starts_with("status=9000") && matches!(self.work, Work::Oath(_)) && !self.writes
+        let blind = match self.work {
+            Work::Otp(_) => false,
+            Work::Oath(_) => !self.writes,
+            Work::Piv(_) => true,
+        };
+        // That there is no such object is not an error either.
+        let absent = fault.starts_with("status=6a82") && matches!(self.work, Work::Piv(_)) && !self.writes;
+        (fault.starts_with("status=9000") && blind) || absent
     }
 }
 
@@ -131,6 +152,26 @@ const fn oath(
     Operation { name, work: Work::Oath(work), writes }
 }
 
+const fn piv(
+    name: &'static str,
+    writes: bool,
+    work: fn(&mut PivSession, &Control) -> Result<String, Error>,
+) -> Operation {
+    Operation { name, work: Work::Piv(work), writes }
+}
+
+fn pin() -> Pin {
+    Pin::new(b"123456").unwrap()
+}
+
+fn factory() -> ManagementKey {
+    ManagementKey::factory(Version::new(5, 7, 4))
+}
+
+fn imported(touch_policy: Option<TouchPolicy>) -> Import {
+    Import { key: PrivateKey::Ed25519(Secret::new([7; 32])), pin_policy: None, touch_policy }
+}
+
 fn id(name: &str) -> CredentialId {
     CredentialId::new(name).unwrap()
 }
@@ -151,7 +192,7 @@ fn text<T: Debug>(value: T) -> String {
     format!("{value:?}")
 }
 
-const OPERATIONS: [Operation; 21] = [
+const OPERATIONS: [Operation; 31] = [
     reading("status", |otp, control| otp.status(control).map(text)),
     reading("serial", |otp, control| otp.serial(control).map(text)),
     reading("device info", |otp, control| otp.device_info(control).map(text)),
@@ -207,6 +248,38 @@ const OPERATIONS: [Operation; 21] = [
         oath.remove_access_key(control).map(|()| String::new())
     }),
     oath("reset", true, |oath, control| oath.reset(control).map(|()| String::new())),
+    piv("PIV info", false, |piv, control| piv.info(control).map(text)),
+    piv("check the PIN", false, |piv, control| piv.verify_pin(&pin(), control).map(|()| String::new())),
+    piv("prove the management key", false, |piv, control| {
+        piv.authenticate(Administrator::Key(&factory()), control).map(|()| String::new())
+    }),
+    piv("sign", false, |piv, control| {
+        piv.sign(PivSlot::SIGNATURE, PivAlgorithm::Ed25519, b"message", Some(&pin()), control).map(text)
+    }),
+    piv("sign with a touch", false, |piv, control| {
+        piv.sign(PivSlot::CARD_AUTHENTICATION, PivAlgorithm::Ed25519, b"message", None, control).map(text)
+    }),
+    piv("change the PIN", true, |piv, control| {
+        piv.change_pin(&pin(), &Pin::new(b"246810").unwrap(), control).map(|()| String::new())
+    }),
+    piv("import a key", true, |piv, control| {
+        let who = &factory();
+        piv.import(PivSlot::KEY_MANAGEMENT, &imported(None), Administrator::Key(who), control)
+            .map(|()| String::new())
+    }),
+    piv("move a key", true, |piv, control| {
+        let (from, to) = (PivSlot::SIGNATURE, PivSlot::KEY_MANAGEMENT);
+        piv.move_key(from, to, Administrator::Key(&factory()), control).map(|()| String::new())
+    }),
+    piv("store a long object", true, |piv, control| {
+        let value = vec![7; 2000];
+        piv.put_object(ObjectId::CCC, &value, Administrator::Key(&factory()), control).map(|()| String::new())
+    }),
+    piv("set the management key", true, |piv, control| {
+        let key = ManagementKey::new(ManagementKeyType::Aes128, vec![1; 16].into()).unwrap();
+        let new = NewManagementKey { key: &key, touch: TouchPolicy::Never, protect: None };
+        piv.set_management_key(&new, Administrator::Key(&factory()), control).map(|()| String::new())
+    }),
 ];
 
 /// A key with a challenge-response slot each, slot 1 with a touch, some accounts, and its clock.
@@ -234,6 +307,13 @@ impl Rig {
             oath.put(&put(name, kind, touch), IfTaken::Refuse, &rig.control).unwrap();
         }
         oath.set_access_key(&ACCESS, &rig.control).unwrap();
+        let mut piv = rig.open_piv().unwrap();
+        let key = factory();
+        for (slot, touch) in
+            [(PivSlot::SIGNATURE, None), (PivSlot::CARD_AUTHENTICATION, Some(TouchPolicy::Always))]
+        {
+            piv.import(slot, &imported(touch), Administrator::Key(&key), &rig.control).unwrap();
+        }
         rig.document()
     }
 
@@ -246,7 +326,7 @@ impl Rig {
             .profile(Profile::YUBIKEY_5_7_4)
             .serial(SERIAL)
             .random(SeededRandom::new(7))
-            .touch(TouchPolicy::Automatic(Milliseconds(700)))
+            .touch(Finger::Automatic(Milliseconds(700)))
             .state(store.clone())
             .faults(faults.clone())
             .build()
@@ -273,19 +353,26 @@ impl Rig {
         OathSession::over_card(self.key.card()?, &self.control)
     }
 
+    fn open_piv(&self) -> Result<PivSession, Error> {
+        PivSession::over_card(self.key.card()?, &self.control)
+    }
+
     fn document(&self) -> Vec<u8> {
         self.store.clone().load().unwrap().unwrap().expose().to_vec()
     }
 
     /// What is stored, without what counts.
-    fn slots(&self) -> [Value; 3] {
+    fn slots(&self) -> [Value; 4] {
         let mut document: Value = serde_json::from_slice(&self.document()).unwrap();
         let [one, two] = ["slot_1", "slot_2"].map(|slot| document[slot]["record"].clone());
         let mut oath = document["oath"].take();
         for account in oath["credentials"].as_array_mut().unwrap() {
             account["counter"] = Value::Null;
         }
-        [one, two, oath]
+        let mut piv = document["piv"].take();
+        // A power cut between a try and its judgement costs the try.
+        piv["pin"]["left"] = Value::Null;
+        [one, two, oath, piv]
     }
 
     /// Plugs it in again where it was pulled out, and tries everything once more.
@@ -311,8 +398,8 @@ impl Rig {
 /// What an operation does when nothing goes wrong.
 struct Expected {
     outcome: Result<String, String>,
-    old: [Value; 3],
-    new: [Value; 3],
+    old: [Value; 4],
+    new: [Value; 4],
 }
 
 fn undisturbed(operation: &Operation, document: &[u8], over: Over) -> Expected {

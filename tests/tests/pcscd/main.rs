@@ -7,6 +7,7 @@ use tapkey_ifd as _;
 mod command_line;
 mod life;
 mod ours;
+mod piv_both_ways;
 mod vpcd;
 mod ykman6;
 mod ykman_config;

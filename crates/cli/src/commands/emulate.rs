@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Fault(faults::Command),
     /// Show what the key is and holds; never its secrets.
     Show(State),
+    /// Print the certificate under which software keys attest. It proves nothing: its private key is public.
+    AttestationRoot,
 }
 
 /// Which key.
@@ -100,7 +102,21 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Set(args) => lifecycle::set(&args, context),
         Command::Fault(command) => faults::run(&command, context),
         Command::Show(state) => show(&state, context),
+        Command::AttestationRoot => attestation_root(context),
     }
+}
+
+/// Prints the root that a test trusts.
+fn attestation_root(context: &Context) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Root {
+        certificate: String,
+    }
+    let certificate =
+        super::piv::files::pem(super::piv::files::CERTIFICATE, &tapkey_emulator::attestation_root());
+    context
+        .printer
+        .result("emulate-attestation-root/1", &Root { certificate }, |root| root.certificate.clone())
 }
 
 impl State {

@@ -24,6 +24,8 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod otp;
 #[cfg(any(feature = "device", feature = "emulator"))]
+pub(crate) mod piv;
+#[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod record;
 pub(crate) mod replay;
 #[cfg(feature = "server")]
@@ -73,6 +75,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Watch(args) => watch::run(&args, context),
         Command::Otp(command) => otp::run(command, context),
+        #[cfg(any(feature = "device", feature = "emulator"))]
+        Command::Piv(command) => piv::run(*command, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Challenge(args) => challenge::run(&args, context),
         #[cfg(any(feature = "device", feature = "emulator"))]

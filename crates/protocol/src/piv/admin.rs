@@ -71,19 +71,31 @@ impl AdminData {
 }
 
 /// A management key that lies in the object [`PRINTED`](super::ObjectId::PRINTED), which takes the
-/// PIN to be read.
+/// PIN to be read. Which cipher it belongs to is told by metadata.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ProtectedKey(
-    /// The bytes of the key; which cipher they belong to is told by metadata.
-    pub SecretBytes,
-);
+pub struct ProtectedKey {
+    /// The key.
+    pub key: SecretBytes,
+    /// A key that is about to take its place, so that none is lost when a change is cut off in the
+    /// middle. Other tools skip it.
+    pub pending: Option<SecretBytes>,
+}
 
 impl ProtectedKey {
+    /// A key alone.
+    #[must_use]
+    pub const fn new(key: SecretBytes) -> Self {
+        Self { key, pending: None }
+    }
+
     /// Writes the value: `88 L { 89 L key }`.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut inner = Writer::new();
-        inner.push(KEY, self.0.expose());
+        inner.push(KEY, self.key.expose());
+        if let Some(pending) = &self.pending {
+            inner.push(PENDING, pending.expose());
+        }
         let mut value = Writer::new();
         value.push(PROTECTED, inner.as_bytes());
         Zeroizing::new(value.into_bytes())
@@ -95,9 +107,12 @@ impl ProtectedKey {
     /// [`CodecError`] when there is no key in it.
     pub fn parse(value: &[u8]) -> Result<Self, CodecError> {
         let inner = Reader::new(value).expect(PROTECTED)?;
-        let key = tlv::find(inner, KEY)?.filter(|key| !key.is_empty());
-        let key = key.ok_or(CodecError::Missing { tag: KEY.into() })?;
-        Ok(Self(SecretBytes::new(key.to_vec())))
+        let find = |tag| -> Result<_, CodecError> {
+            let key = tlv::find(inner, tag)?.filter(|key| !key.is_empty());
+            Ok(key.map(|key| SecretBytes::new(key.to_vec())))
+        };
+        let key = find(KEY)?.ok_or(CodecError::Missing { tag: KEY.into() })?;
+        Ok(Self { key, pending: find(PENDING)? })
     }
 }
 
@@ -142,3 +157,4 @@ const PUK_BLOCKED: u8 = 0x01;
 const KEY_PROTECTED: u8 = 0x02;
 const PROTECTED: u8 = 0x88;
 const KEY: u8 = 0x89;
+const PENDING: u8 = 0x8A;

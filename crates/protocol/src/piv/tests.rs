@@ -91,7 +91,7 @@ fn secrets_are_not_shown() {
     let set = SetManagementKey { key: key.clone(), touch: TouchPolicy::Never };
     let private = PrivateKey::Ed25519(Secret::new([0xAB; 32]));
     let import = Import { key: private.clone(), pin_policy: None, touch_policy: None };
-    let stored = ProtectedKey(SecretBytes::new(vec![0xAB; 24]));
+    let stored = ProtectedKey::new(SecretBytes::new(vec![0xAB; 24]));
     let sign = Authenticate::Sign(vec![0xAB; 4].into());
     let answer = AuthAnswer::Response(vec![0xAB; 4].into());
     let put = PutData { id: ObjectId::PRINTED, value: SecretBytes::new(vec![0xAB; 4]) };
@@ -252,9 +252,11 @@ fn administrative_data() {
         AdminData { puk_blocked: true, key_protected: true, salt: Some([7; 16]), pin_changed: Some([1; 4]) };
     assert_eq!(AdminData::parse(&full.encode()), Ok(full));
     assert_eq!(AdminData::parse(&hex("8000")), Ok(AdminData::default()));
-    let stored = ProtectedKey(SecretBytes::new(vec![1; 24]));
+    let stored = ProtectedKey::new(SecretBytes::new(vec![1; 24]));
     assert_eq!(stored.encode()[..4], hex("881a8918"));
-    assert_eq!(ProtectedKey::parse(&stored.encode()), Ok(stored));
+    assert_eq!(ProtectedKey::parse(&stored.encode()), Ok(stored.clone()));
+    let both = ProtectedKey { pending: Some(SecretBytes::new(vec![2; 16])), ..stored };
+    assert_eq!(ProtectedKey::parse(&both.encode()), Ok(both));
     assert!(ProtectedKey::parse(&hex("8800")).is_err());
 }
 
