@@ -8,7 +8,7 @@ use tapkey_protocol::{
     aid,
     apdu::{Command, Encoding, Response},
     oath::{
-        CredentialId, CredentialName, KeyUri, Kind,
+        CredentialId, CredentialName, KeyUri, Kind, Migration,
         codec::{
             BulkEntry, Calculate, Challenge, CodeAnswer, Delete, ListEntry, Put, Rename, Selected, SetCode,
             Strictness, Validate,
@@ -62,6 +62,7 @@ fn messages(data: &[u8]) {
 }
 
 fn texts(text: &str) {
+    let _ = Migration::parse(text);
     let _ = parse_base32(text);
     for text in [text.to_owned(), format!("otpauth://totp/{text}"), format!("otpauth://hotp/a?secret=AA&{text}")] {
         if let Ok(uri) = text.parse::<KeyUri>() {

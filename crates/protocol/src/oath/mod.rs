@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`hotp`], [`totp`], [`steam_code`] | the codes themselves |
 //! | [`KeyUri`] | `otpauth://` URIs, as QR codes carry them |
+//! | [`Migration`] | `otpauth-migration://` URIs, with which an authenticator app moves its accounts |
 //! | [`CredentialId`], [`CredentialName`] | what a key calls its credentials |
 //! | [`prepare_secret`], [`parse_base32`] | secrets as a key takes them |
 //! | [`AccessKey`], [`device_id`] | the password in front of the application |
@@ -15,11 +16,13 @@ mod code;
 #[cfg(feature = "device")]
 pub mod codec;
 mod credential;
+mod migration;
 mod secret;
 mod uri;
 
 pub use access::{AccessKey, device_id};
 pub use code::{Algorithm, Code, Digits, DigitsError, hotp, steam_code, totp, truncate};
 pub use credential::{CredentialId, CredentialName, DEFAULT_PERIOD, Kind, NameError};
+pub use migration::{Migration, MigrationError};
 pub use secret::{MAX_SECRET, MIN_SECRET, SecretError, parse_base32, prepare_secret, write_base32};
 pub use uri::{Factor, KeyUri, KeyUriError};

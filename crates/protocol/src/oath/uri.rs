@@ -214,13 +214,13 @@ fn number<N: FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+pub(super) fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 /// RFC 3986 section 2.1. In a query many programs write `+` for a space.
-fn unescape(text: &str, plus_is_space: bool) -> Result<String, KeyUriError> {
+pub(super) fn unescape(text: &str, plus_is_space: bool) -> Result<String, KeyUriError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -257,7 +257,7 @@ pub enum KeyUriError {
     /// It does not begin with `otpauth://`.
     #[error(
         "not a key URI, which begins with otpauth://totp/ or otpauth://hotp/; \
-        an export of several accounts (otpauth-migration://) cannot be read, show them one by one"
+        an export of several accounts (otpauth-migration://) is not one account"
     )]
     NotAKeyUri,
     /// Neither TOTP nor HOTP.
