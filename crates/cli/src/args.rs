@@ -199,6 +199,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Piv(Box<commands::piv::Command>),
 
+    /// Accounts that make one-time codes, as authenticator apps do: list, use, add, delete.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    #[command(subcommand)]
+    Oath(commands::oath::Command),
+
     /// Send a challenge to a slot and print the response.
     #[cfg(any(feature = "device", feature = "emulator"))]
     Challenge(commands::challenge::Args),

@@ -22,6 +22,8 @@ pub(crate) mod info;
 #[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod list;
 pub(crate) mod man;
+#[cfg(any(feature = "device", feature = "emulator"))]
+pub(crate) mod oath;
 pub(crate) mod otp;
 #[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod piv;
@@ -74,6 +76,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Config(command) => config::run(&command, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Watch(args) => watch::run(&args, context),
+        #[cfg(any(feature = "device", feature = "emulator"))]
+        Command::Oath(command) => oath::run(command, context),
         Command::Otp(command) => otp::run(command, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Piv(command) => piv::run(*command, context),

@@ -37,7 +37,8 @@ impl Migration {
     pub fn parse(uri: &str) -> Result<Self, MigrationError> {
         let rest = strip_prefix(uri.trim(), PREFIX).ok_or(MigrationError::NotAMigration)?;
         let (_, query) = rest.split_once('?').ok_or(MigrationError::Damaged)?;
-        let data = query.split('&').find_map(|pair| pair.strip_prefix("data=")).ok_or(MigrationError::Damaged)?;
+        let data =
+            query.split('&').find_map(|pair| pair.strip_prefix("data=")).ok_or(MigrationError::Damaged)?;
         // A plus sign is a letter of base64 here.
         let data = Zeroizing::new(unescape(data, false).map_err(|_| MigrationError::Damaged)?);
         let data = Zeroizing::new(data.trim_end_matches('=').to_owned());
