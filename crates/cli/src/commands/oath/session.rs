@@ -46,7 +46,7 @@ impl<'a> Session<'a> {
     pub(super) fn open(context: &'a Context) -> Result<Self, Failure> {
         let opened = keys::open(context)?;
         let oath = opened.device.open_oath(&keys::control(context)).map_err(keys::refused)?;
-        Ok(Self { oath, opened: opened, context })
+        Ok(Self { oath, opened, context })
     }
 
     /// The same, and proves the password where one is set.
