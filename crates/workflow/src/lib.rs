@@ -18,6 +18,7 @@
 //! [`tapkey_client::api::Client`]).
 
 pub mod enrolment;
+pub mod plan;
 pub mod station;
 
 mod client;
