@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use tapkey_protocol::oath::Algorithm;
-use tapkey_protocol::slot::{AccessCode, ConfigFlags, ExtendedFlags, Slot, SlotConfig, SlotRecord, TicketFlags};
+use tapkey_protocol::slot::{
+    AccessCode, ConfigFlags, ExtendedFlags, Slot, SlotConfig, SlotRecord, TicketFlags,
+};
 
 use super::vault::SecretText;
 
@@ -215,8 +217,7 @@ mod tests {
 
     #[test]
     fn another_vault_makes_another_fingerprint() {
-        let config =
-            ScanCodes::from_us_text("one", Options::for_typing(), AccessCode::NONE).unwrap();
+        let config = ScanCodes::from_us_text("one", Options::for_typing(), AccessCode::NONE).unwrap();
         let of = |key: &str| Remembered::of_slot(&config, &SecretText::new(key.into()), "").fingerprint;
         assert_ne!(of("a"), of("b"));
     }

@@ -23,6 +23,7 @@ mod apply;
 mod diff;
 mod job;
 mod memory;
+mod oath;
 mod observe;
 mod planner;
 mod resolve;

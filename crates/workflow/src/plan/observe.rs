@@ -3,7 +3,7 @@
 use tapkey_driver::{Control, Device, Error, NotOverThisLink, OtpSession, OtpStatus, Prefer, Transport};
 use tapkey_protocol::challenge;
 use tapkey_protocol::link::CardTransport;
-use tapkey_protocol::management::{Capabilities, DeviceInfo};
+use tapkey_protocol::management::DeviceInfo;
 use tapkey_protocol::oath::Algorithm;
 use tapkey_protocol::otp::{AesKey, PrivateId, Token};
 use tapkey_protocol::slot::Slot;
@@ -21,6 +21,8 @@ pub(super) struct Observed {
     pub(super) info: DeviceInfo,
     /// The slots, or why they cannot be looked at.
     pub(super) otp: Result<OtpSeen, String>,
+    /// The accounts, or why they cannot be looked at; nothing where none are wanted.
+    pub(super) oath: Option<Result<super::oath::OathSeen, String>>,
 }
 
 /// What was seen of the slots.
@@ -55,6 +57,8 @@ pub(super) enum Proof {
 pub(super) struct Looking {
     /// Ask slots that answer only after a touch.
     pub(super) touch: bool,
+    /// The time, in seconds since 1970.
+    pub(super) seconds: u64,
 }
 
 /// Reads the key. Nothing on it changes.
@@ -68,15 +72,14 @@ pub(super) fn observe(
     let info = device.open_management(control)?.device_info(control)?;
     let version = info.version.or_else(|| device.version()).unwrap_or_default();
     let slots = desired.slots.iter().any(|desire| !matches!(desire, SlotDesire::Keep));
-    let otp = if slots { look_at_slots(device, desired, memory, looking, control)? } else { Err(String::new()) };
-    Ok(Observed {
-        serial: info.serial.or(device.serial()).unwrap_or_default(),
-        version,
-        info,
-        otp,
-    })
+    let otp =
+        if slots { look_at_slots(device, desired, memory, looking, control)? } else { Err(String::new()) };
+    let oath = match &desired.oath {
+        Some(wish) => Some(super::oath::observe(device, wish, memory, looking, control)?),
+        None => None,
+    };
+    Ok(Observed { serial: info.serial.or(device.serial()).unwrap_or_default(), version, info, otp, oath })
 }
-
 
 fn look_at_slots(
     device: &Device,
@@ -153,9 +156,7 @@ pub(super) fn prove(
             // In 64 bytes a fixed slot sees no padding, in 32 a variable one sees it.
             let challenge = if *variable_length { &bytes[..32] } else { &bytes[..] };
             let asked = answered(session.challenge_hmac(slot, challenge, control))?;
-            asked.is_some_and(|response| {
-                Algorithm::Sha1.hmac(key.expose(), challenge) == response.expose()
-            })
+            asked.is_some_and(|response| Algorithm::Sha1.hmac(key.expose(), challenge) == response.expose())
         }
         Value::YubicoChallenge { key, .. } => {
             let mut challenge = [0; 6];

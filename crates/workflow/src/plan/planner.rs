@@ -28,6 +28,8 @@ pub struct Wishes {
     pub force: bool,
     /// Ask slots and accounts that answer only when touched.
     pub touch: bool,
+    /// The time, in seconds since 1970, for the codes of accounts.
+    pub seconds: u64,
 }
 
 /// Where things are remembered.
@@ -123,9 +125,8 @@ impl Planner {
     /// Which entry of the job means a key: the one with its serial number, or else the first that fits.
     #[must_use]
     pub fn entry_for(&self, device: &Device) -> Option<usize> {
-        let fits = |entry: &Entry| {
-            entry.target.matches(device.serial(), device.form_factor(), device.version())
-        };
+        let fits =
+            |entry: &Entry| entry.target.matches(device.serial(), device.form_factor(), device.version());
         let by_serial = |entry: &Entry| matches!(entry.target, Target::Serial(_)) && fits(entry);
         self.job.entries.iter().position(by_serial).or_else(|| self.job.entries.iter().position(fits))
     }
@@ -153,32 +154,37 @@ impl Planner {
         now: &str,
         progress: &mut dyn FnMut(Event),
     ) -> Result<Applied, ApplyError> {
-        let device = access.device();
-        let mut vault = self.store.vault().clone();
-        let (desired, decided) = self.decide(&device, &mut vault, wishes, &controls())?;
-        let serial = decided.plan.serial;
-        if decided.plan.refused().next().is_some() {
-            return Err(ApplyError::Refused(Box::new(decided.plan)));
-        }
-        progress(Event::Planned(decided.plan.clone()));
-        if decided.steps.is_empty() {
-            if self.store.vault_mut().forget_slots(serial, &decided.empty) {
-                self.store.save()?;
+        let (mut done, mut finished, mut switched_on) = (0, false, false);
+        loop {
+            let device = access.device();
+            let mut vault = self.store.vault().clone();
+            let (desired, mut decided) = self.decide(&device, &mut vault, wishes, &controls())?;
+            let serial = decided.plan.serial;
+            let settled = decided.steps.is_empty();
+            if decided.plan.refused().next().is_some() {
+                return Err(ApplyError::Refused { plan: Box::new(decided.plan), switched_on });
             }
-            return Ok(Applied { plan: decided.plan, steps: 0 });
+            if settled && decided.plan.changes() == 0 {
+                if self.store.vault_mut().forget_slots(serial, &decided.empty) {
+                    self.store.save()?;
+                }
+                return Ok(Applied { plan: decided.plan, steps: done });
+            }
+            // Once everything is done nothing may be left, or it would be done for ever.
+            let looks = decided.looks_first();
+            if settled || finished || (looks && switched_on) {
+                return Err(ApplyError::NotThere(Box::new(decided.plan)));
+            }
+            progress(Event::Planned(decided.plan.clone()));
+            decided.only_switching_on();
+            (finished, switched_on) = (!looks, switched_on || looks);
+            vault.forget_slots(serial, &decided.empty);
+            *self.store.vault_mut() = vault;
+            done += decided.steps.len();
+            let moment = (now, wishes.seconds);
+            apply::Run::new(&mut self.store, access, &desired, decided, controls, moment, progress)
+                .finish()?;
         }
-        vault.forget_slots(serial, &decided.empty);
-        *self.store.vault_mut() = vault;
-        let steps = decided.steps.len();
-        let run = apply::Run::new(&mut self.store, access, &desired, decided, controls, now, progress);
-        run.finish()?;
-        let device = access.device();
-        let mut vault = self.store.vault().clone();
-        let (_, after) = self.decide(&device, &mut vault, wishes, &controls())?;
-        if after.plan.changes() > 0 || after.plan.refused().next().is_some() {
-            return Err(ApplyError::NotThere(Box::new(after.plan)));
-        }
-        Ok(Applied { plan: after.plan, steps })
     }
 
     fn decide(
@@ -198,7 +204,7 @@ impl Planner {
         let desired =
             Resolver { entry, serial, version, folder: &self.folder, vault: &mut *vault, lenient: false }
                 .resolve()?;
-        let looking = Looking { touch: wishes.touch };
+        let looking = Looking { touch: wishes.touch, seconds: wishes.seconds };
         let observed = observe::observe(device, &desired, &memory, looking, control)?;
         let decided = diff::decide(&Facts {
             device,

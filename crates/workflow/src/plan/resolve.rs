@@ -261,7 +261,12 @@ impl Resolver<'_> {
         let value = match &goal.content {
             Content::YubicoOtp { public_id, private_id, aes_key, send_reference } => Value::YubicoOtp {
                 public_id: self.public_id(slot, *public_id)?,
-                private_id: PrivateId::new(self.bytes::<6>(slot, "private-id", "the private id", private_id)?),
+                private_id: PrivateId::new(self.bytes::<6>(
+                    slot,
+                    "private-id",
+                    "the private id",
+                    private_id,
+                )?),
                 key: AesKey::new(self.bytes::<16>(slot, "aes-key", "the AES key", aes_key)?),
                 send_reference: *send_reference,
             },
@@ -437,9 +442,10 @@ impl Resolver<'_> {
             AccountSecret::Uri(source) => {
                 let what = format!("the account on line {line}");
                 let text = self.secret(source, "", &what, example_uri)?;
-                let uri: KeyUri = text.expose().parse().map_err(|error: tapkey_protocol::oath::KeyUriError| {
-                    self.unfit(&what, &error.to_string())
-                })?;
+                let uri: KeyUri =
+                    text.expose().parse().map_err(|error: tapkey_protocol::oath::KeyUriError| {
+                        self.unfit(&what, &error.to_string())
+                    })?;
                 let kind = uri.kind();
                 let id = uri.name().to_id(kind).map_err(|error| self.unfit(&what, &error.to_string()))?;
                 let counter = match uri.factor {
@@ -454,7 +460,8 @@ impl Resolver<'_> {
             AccountSecret::Parts { id, kind, algorithm, digits, counter, source } => {
                 let what = format!("the account {id}");
                 let text = self.secret(source, &format!("oath.{id}"), &what, base32_secret)?;
-                let bytes = parse_base32(text.expose()).map_err(|error| self.unfit(&what, &error.to_string()))?;
+                let bytes =
+                    parse_base32(text.expose()).map_err(|error| self.unfit(&what, &error.to_string()))?;
                 let secret = self.prepared(*algorithm, bytes.expose(), &what)?;
                 Ok(AccountDesire {
                     id: id.clone(),
@@ -493,9 +500,7 @@ impl Resolver<'_> {
             return Err(self.because(what, Why::Missing { name: name.to_owned() }));
         }
         let drawn = SecretText::new(draw().map_err(|error| self.because(what, error))?);
-        self.vault
-            .put(Some(self.serial), name, drawn.clone())
-            .map_err(|error| self.because(what, error))?;
+        self.vault.put(Some(self.serial), name, drawn.clone()).map_err(|error| self.because(what, error))?;
         Ok(drawn)
     }
 

@@ -30,7 +30,9 @@ impl SecretSource {
         match text.split_once(':') {
             Some(("vault", name)) if is_name(name) => Some(Self::Named(name.to_owned())),
             Some(("file", path)) if !path.is_empty() => Some(Self::File(path.into())),
-            Some(("env", name)) if !name.is_empty() && !name.contains('=') => Some(Self::Env(name.to_owned())),
+            Some(("env", name)) if !name.is_empty() && !name.contains('=') => {
+                Some(Self::Env(name.to_owned()))
+            }
             _ => match text {
                 "vault" => Some(Self::Vault),
                 "generate" => Some(Self::Generate),

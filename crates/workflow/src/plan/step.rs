@@ -3,6 +3,7 @@
 use std::fmt;
 
 use tapkey_protocol::management::{Capabilities, DeviceConfig};
+use tapkey_protocol::oath::CredentialId;
 use tapkey_protocol::slot::Slot;
 
 use super::vault::SecretText;
@@ -12,6 +13,12 @@ use super::vault::SecretText;
 pub(super) enum Step {
     /// Applications are switched on that later steps need.
     SwitchOn { usb: Capabilities },
+    /// An account is removed, which makes room.
+    DeleteAccount { id: CredentialId },
+    /// An account is stored.
+    Account { id: CredentialId },
+    /// The password of the accounts is set or removed.
+    Password { set: bool },
     /// A slot is written.
     Slot { slot: Slot, work: SlotWork },
     /// The settings of the key as a whole, last: what is switched off is not needed any more.
@@ -38,6 +45,9 @@ impl Step {
         match self {
             Self::SwitchOn { .. } => 0,
             Self::Slot { .. } => 1,
+            Self::DeleteAccount { .. } => 2,
+            Self::Account { .. } => 3,
+            Self::Password { .. } => 4,
             Self::Settings { .. } => 9,
         }
     }
@@ -50,6 +60,10 @@ impl fmt::Display for Step {
             Self::Slot { slot, work: SlotWork::Program } => write!(f, "program slot {slot}"),
             Self::Slot { slot, work: SlotWork::Update } => write!(f, "change the settings of slot {slot}"),
             Self::Slot { slot, work: SlotWork::Delete } => write!(f, "empty slot {slot}"),
+            Self::DeleteAccount { id } => write!(f, "remove the account {id}"),
+            Self::Account { id } => write!(f, "store the account {id}"),
+            Self::Password { set: true } => f.write_str("set the OATH password"),
+            Self::Password { set: false } => f.write_str("remove the OATH password"),
             Self::Settings { lock, .. } => match lock {
                 Some(Some(_)) => f.write_str("write the settings and set the lock code"),
                 Some(None) => f.write_str("write the settings and remove the lock code"),
@@ -94,20 +108,12 @@ mod tests {
         let settings = Step::Settings { config: Box::default(), lock: None };
         let slot = |slot| Step::Slot { slot, work: SlotWork::Program };
         let on = |usb| Step::SwitchOn { usb };
-        let steps = vec![
-            settings,
-            slot(Slot::One),
-            on(Capabilities::OTP),
-            slot(Slot::Two),
-            on(Capabilities::OATH),
-        ];
+        let steps =
+            vec![settings, slot(Slot::One), on(Capabilities::OTP), slot(Slot::Two), on(Capabilities::OATH)];
         assert!(!is_safe(&steps));
         let sorted = in_order(steps);
         assert!(is_safe(&sorted));
         let texts: Vec<String> = sorted.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            texts,
-            ["switch OTP, OATH on", "program slot 1", "program slot 2", "write the settings"]
-        );
+        assert_eq!(texts, ["switch OTP, OATH on", "program slot 1", "program slot 2", "write the settings"]);
     }
 }

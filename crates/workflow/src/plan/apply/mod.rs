@@ -1,5 +1,6 @@
 //! Making a key what it is wanted to be.
 
+mod oath;
 mod settings;
 mod slots;
 
@@ -61,8 +62,14 @@ pub enum ApplyError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Something of the job is refused. Nothing was changed.
-    #[error("nothing was changed: {}", first_refusal(.0))]
-    Refused(Box<KeyPlan>),
+    #[error("{}: {}", if *switched_on { "something was switched on, and nothing else changed" }
+        else { "nothing was changed" }, first_refusal(plan))]
+    Refused {
+        /// What was wanted.
+        plan: Box<KeyPlan>,
+        /// An application was switched on before, to look at it.
+        switched_on: bool,
+    },
     /// The vault could not be written, so nothing was changed on the key.
     #[error("nothing was changed on the key: {0}")]
     Vault(#[from] FileError),
@@ -124,6 +131,7 @@ pub(super) struct Run<'a> {
     steps: Vec<Step>,
     controls: &'a dyn Fn() -> Control,
     now: &'a str,
+    seconds: u64,
     progress: &'a mut dyn FnMut(Event),
 }
 
@@ -134,11 +142,11 @@ impl<'a> Run<'a> {
         desired: &'a Desired,
         decided: Decided,
         controls: &'a dyn Fn() -> Control,
-        now: &'a str,
+        (now, seconds): (&'a str, u64),
         progress: &'a mut dyn FnMut(Event),
     ) -> Self {
         let Decided { plan, steps, .. } = decided;
-        Self { store, access, desired, serial: plan.serial, steps, controls, now, progress }
+        Self { store, access, desired, serial: plan.serial, steps, controls, now, seconds, progress }
     }
 
     /// Writes down what is about to happen, does it, and writes down what happened.
@@ -195,7 +203,28 @@ impl<'a> Run<'a> {
                         codes.push(code.clone());
                     }
                 }
-                Step::Settings { .. } | Step::SwitchOn { .. } => {}
+                Step::Account { id } => {
+                    let wanted = self.desired.oath.iter().flat_map(|oath| &oath.present);
+                    if let Some(wanted) = wanted.into_iter().find(|wanted| wanted.id == *id) {
+                        let writing = wanted.remember("", &key, self.now);
+                        let memory = self.store.vault_mut().memory_mut(self.serial);
+                        memory.accounts.entry(id.to_string()).or_default().writing = Some(writing);
+                    }
+                }
+                Step::Password { set: true } => {
+                    if let Some(CodeDesire::Set(password)) =
+                        self.desired.oath.as_ref().map(|oath| &oath.password)
+                    {
+                        let passwords = &mut self.store.vault_mut().memory_mut(self.serial).oath_passwords;
+                        if !passwords.contains(password) {
+                            passwords.push(password.clone());
+                        }
+                    }
+                }
+                Step::Settings { .. }
+                | Step::SwitchOn { .. }
+                | Step::DeleteAccount { .. }
+                | Step::Password { set: false } => {}
             }
         }
     }
@@ -203,8 +232,17 @@ impl<'a> Run<'a> {
     /// What was not begun is not half done.
     fn forget_intentions(&mut self, steps: &[Step]) {
         for step in steps {
-            if let Step::Slot { slot, .. } = step {
-                self.store.vault_mut().memory_mut(self.serial).slot_mut(*slot).writing = None;
+            let memory = self.store.vault_mut().memory_mut(self.serial);
+            match step {
+                Step::Slot { slot, .. } => memory.slot_mut(*slot).writing = None,
+                Step::Account { id } => {
+                    let account = memory.accounts.entry(id.to_string()).or_default();
+                    account.writing = None;
+                    if account.applied.is_none() {
+                        memory.accounts.remove(&id.to_string());
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -216,6 +254,9 @@ impl<'a> Run<'a> {
         match step {
             Step::SwitchOn { usb } => self.switch_on(&device, *usb, &control),
             Step::Slot { slot, work } => self.write_slot(&device, *slot, *work, &control),
+            Step::DeleteAccount { id } => self.delete_account(&device, id, &control),
+            Step::Account { id } => self.store_account(&device, id, &control),
+            Step::Password { set } => self.write_password(&device, *set, &control),
             Step::Settings { config, lock } => self.write_settings(&device, config, lock.as_ref(), &control),
         }
     }

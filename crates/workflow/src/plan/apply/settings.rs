@@ -51,10 +51,8 @@ impl Run<'_> {
     /// A code that only the key knows locks everybody out.
     fn check_lock_saved(&self, code: Option<&SecretText>) -> Result<(), StepError> {
         let Some(code) = code else { return Ok(()) };
-        let saved = self
-            .store
-            .saved()
-            .is_some_and(|vault| vault.memory(self.serial).lock_codes.contains(code));
+        let saved =
+            self.store.saved().is_some_and(|vault| vault.memory(self.serial).lock_codes.contains(code));
         if saved { Ok(()) } else { Err(StepError::NotSaved { what: "lock code" }) }
     }
 

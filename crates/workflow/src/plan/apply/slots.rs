@@ -68,7 +68,9 @@ impl Run<'_> {
                     let update = Update { options: program.options, access_code: code.clone() };
                     session.update(slot, &update, &current, control)
                 }
-                (Some(program), _) => session.program(slot, &*program.config(code.clone()), &current, control),
+                (Some(program), _) => {
+                    session.program(slot, &*program.config(code.clone()), &current, control)
+                }
                 (None, _) => match session.delete(slot, &current, control) {
                     // An earlier try has emptied it already.
                     Err(Error::Refused(Refusal::SlotEmpty { .. })) => Ok(()),
@@ -111,18 +113,12 @@ impl Run<'_> {
 
     /// A code that only the key knows locks everybody out.
     fn check_saved(&self, slot: Slot, code: &AccessCode) -> Result<(), StepError> {
-        let saved = |code| {
-            self.store.saved().is_some_and(|vault| vault.holds_access_code(self.serial, slot, code))
-        };
+        let saved =
+            |code| self.store.saved().is_some_and(|vault| vault.holds_access_code(self.serial, slot, code));
         if code.is_none() || saved(code) { Ok(()) } else { Err(StepError::NotSaved { what: "access code" }) }
     }
 
-    fn verify_empty(
-        &self,
-        session: &mut OtpSession,
-        slot: Slot,
-        control: &Control,
-    ) -> Result<(), StepError> {
+    fn verify_empty(&self, session: &mut OtpSession, slot: Slot, control: &Control) -> Result<(), StepError> {
         if session.status(control)?.is_certainly(slot, true) {
             return Err(StepError::NotVerified(format!("slot {slot} is not empty")));
         }

@@ -19,9 +19,8 @@ pub(crate) const REACHED_OVER: Capabilities = Capabilities(
 );
 
 /// What a key has on the smart card beside the applications that are named.
-const BESIDE_CARD: Capabilities = Capabilities(
-    Capabilities::CCID.0 | Capabilities::MANAGEMENT.0 | Capabilities::FIDO_OVER_CCID.0,
-);
+const BESIDE_CARD: Capabilities =
+    Capabilities(Capabilities::CCID.0 | Capabilities::MANAGEMENT.0 | Capabilities::FIDO_OVER_CCID.0);
 
 const ON_CARD: Capabilities = Capabilities(
     Capabilities::OATH.0 | Capabilities::PIV.0 | Capabilities::OPENPGP.0 | Capabilities::HSM_AUTH.0,
@@ -77,31 +76,11 @@ pub(super) fn decide(facts: &Facts<'_>, work: &mut Work) {
     check_temporary(facts, work);
 }
 
-/// Applications that are switched on only for the work need the settings too, and the last step
-/// writes what is wanted in the end.
+/// Applications that are switched on for the work need the settings too.
 fn check_temporary(facts: &Facts<'_>, work: &mut Work) {
-    if !work.steps.iter().any(|step| matches!(step, Step::SwitchOn { .. })) {
-        return;
-    }
-    if !unlockable(facts) {
+    let needed = work.steps.iter().any(|step| matches!(step, Step::SwitchOn { .. }));
+    if needed && !unlockable(facts) {
         work.item("settings", Action::Refused, "guarded by a lock code").note(LOCKED);
-    }
-    let info = &facts.observed.info;
-    let wanted = facts.desired.applications.as_ref().and_then(|desire| desire.wish.usb);
-    let in_the_end = wanted.map(|named| extras(named, info.usb_supported));
-    let settings = work.steps.iter_mut().find_map(|step| match step {
-        Step::Settings { config, .. } => Some(config),
-        _ => None,
-    });
-    match settings {
-        Some(config) => {
-            config.usb_enabled = in_the_end;
-            config.reboot = true;
-        }
-        None => {
-            let config = DeviceConfig { usb_enabled: in_the_end, reboot: true, ..DeviceConfig::default() };
-            work.steps.push(Step::Settings { config: Box::new(config), lock: None });
-        }
     }
 }
 
@@ -228,8 +207,9 @@ fn lock_code(facts: &Facts<'_>, desire: &ApplicationsDesire, work: &mut Work) {
             work.item("lock code", Action::Add, "none").then("set, kept in the vault");
         }
         (CodeDesire::Set(code), true) if remembered.is_some_and(|known| *known == text_of(code.expose())) => {
-            work.item("lock code", Action::Unverified, "set")
-                .note("which code it is cannot be asked without changing something; the vault has the last one");
+            work.item("lock code", Action::Unverified, "set").note(
+                "which code it is cannot be asked without changing something; the vault has the last one",
+            );
         }
         (CodeDesire::Set(_), true) => {
             work.item("lock code", Action::Change, "another").then("set, kept in the vault");

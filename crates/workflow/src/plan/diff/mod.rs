@@ -4,6 +4,7 @@
 //! what the job wants.
 
 mod applications;
+mod oath;
 mod slots;
 
 use tapkey_driver::Device;
@@ -127,6 +128,20 @@ pub(super) struct Decided {
     pub(super) empty: Vec<Slot>,
 }
 
+impl Decided {
+    /// Something has to be switched on before the rest can be decided.
+    pub(super) fn looks_first(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::SwitchOn { .. }))
+    }
+
+    /// What has to be switched on to be looked at comes alone: the rest is decided afterwards.
+    pub(super) fn only_switching_on(&mut self) {
+        if self.looks_first() {
+            self.steps.retain(|step| matches!(step, Step::SwitchOn { .. }));
+        }
+    }
+}
+
 /// What a decision is made from.
 pub(super) struct Facts<'a> {
     pub(super) device: &'a Device,
@@ -144,6 +159,7 @@ pub(super) fn decide(facts: &Facts<'_>) -> Decided {
     for slot in Slot::ALL {
         slots::decide(facts, slot, &mut work);
     }
+    oath::decide(facts, &mut work);
     applications::decide(facts, &mut work);
     let steps = in_order(work.steps);
     let plan = KeyPlan {
@@ -153,9 +169,8 @@ pub(super) fn decide(facts: &Facts<'_>) -> Decided {
         items: work.items,
         steps: steps.iter().map(ToString::to_string).collect(),
     };
-    let is_empty = |slot: &Slot| {
-        facts.observed.otp.as_ref().is_ok_and(|seen| seen.status.is_certainly(*slot, false))
-    };
+    let is_empty =
+        |slot: &Slot| facts.observed.otp.as_ref().is_ok_and(|seen| seen.status.is_certainly(*slot, false));
     let empty = Slot::ALL.into_iter().filter(is_empty).collect();
     Decided { plan, steps, empty }
 }

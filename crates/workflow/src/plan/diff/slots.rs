@@ -21,18 +21,11 @@ pub(super) fn decide(facts: &Facts<'_>, slot: Slot, work: &mut Work) {
         (SlotDesire::Program(program), Ok(seen)) => {
             Judge { facts, slot, subject, seen, memory, program, work }.decide();
         }
-        (desire, Err(why)) => unseen(facts, slot, &subject, desire, memory, why, work),
+        (desire, Err(why)) => unseen(facts, &subject, desire, memory, why, work),
     }
 }
 
-fn empty(
-    facts: &Facts<'_>,
-    slot: Slot,
-    subject: &str,
-    seen: &OtpSeen,
-    memory: &SlotMemory,
-    work: &mut Work,
-) {
+fn empty(facts: &Facts<'_>, slot: Slot, subject: &str, seen: &OtpSeen, memory: &SlotMemory, work: &mut Work) {
     if seen.status.is_certainly(slot, false) {
         work.item(subject, Action::Same, "empty");
         return;
@@ -49,7 +42,6 @@ fn empty(
 /// The OTP application cannot be looked at.
 fn unseen(
     facts: &Facts<'_>,
-    slot: Slot,
     subject: &str,
     desire: &SlotDesire,
     memory: &SlotMemory,
@@ -71,7 +63,8 @@ fn unseen(
             _ => false,
         };
     if let (true, Some(applied)) = (as_applied, &memory.applied) {
-        work.item(subject, Action::Unverified, applied.kind.clone()).note(format!("{off}; {}", since(applied)));
+        work.item(subject, Action::Unverified, applied.kind.clone())
+            .note(format!("{off}; {}", since(applied)));
         return;
     }
     let info = &facts.observed.info;
@@ -84,29 +77,13 @@ fn unseen(
         return;
     }
     if facts.desired.applications.as_ref().is_none_or(|desire| desire.wish.usb.is_none()) {
-        work.item(subject, Action::Refused, off)
-            .note("OTP is switched off; say with usb = [...] what is to be on, then it is switched on for the work");
-        return;
-    }
-    // With the application off nothing tells whether somebody else has used the slot.
-    if !facts.overwrite && memory.applied.is_none() && memory.writing.is_none() {
         work.item(subject, Action::Refused, off).note(
-            "switch OTP on first (tapkey config usb), or allow it with overwrite = true or --force",
+            "OTP is switched off; say with usb = [...] what is to be on, then it is switched on for the work",
         );
         return;
     }
-    match program {
-        Some(program) => {
-            work.item(subject, Action::Change, off)
-                .then(describe(program))
-                .note("OTP is switched on for it");
-            work.steps.push(Step::Slot { slot, work: SlotWork::Program });
-        }
-        None => {
-            work.item(subject, Action::Remove, off).then("empty").note("OTP is switched on for it");
-            work.steps.push(Step::Slot { slot, work: SlotWork::Delete });
-        }
-    }
+    let will = program.map_or_else(|| "empty".to_owned(), |program| describe(program));
+    work.item(subject, Action::Change, off).then(will).note("it is looked at when OTP is switched on");
     work.steps.push(Step::SwitchOn { usb: Capabilities::OTP });
 }
 
@@ -174,10 +151,8 @@ impl Judge<'_, '_> {
     /// The content is as wanted; settings and access code may differ.
     fn settings(&mut self, applied: Remembered, proven: bool) {
         let now = applied.kind.clone();
-        let (flags, code) = (
-            applied.flags == wanted_flags(self.program),
-            code_as_wanted(&applied, &self.program.code),
-        );
+        let (flags, code) =
+            (applied.flags == wanted_flags(self.program), code_as_wanted(&applied, &self.program.code));
         if flags && code {
             if proven {
                 self.item(Action::Same, now).note("it answers with the vault's secret");

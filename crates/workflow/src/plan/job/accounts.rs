@@ -78,9 +78,7 @@ pub(super) fn read(reader: &Reader<'_>, raw: Spanned<RawOath>) -> Result<Oath, J
     let line = reader.line(raw.span().start);
     let oath = raw.into_inner();
     let others = match &oath.others {
-        Some(field) => {
-            reader.word(field, "others", &[("keep", Others::Keep), ("remove", Others::Remove)])?
-        }
+        Some(field) => reader.word(field, "others", &[("keep", Others::Keep), ("remove", Others::Remove)])?,
         None => Others::Keep,
     };
     let read = Oath {
@@ -149,8 +147,9 @@ fn parts(reader: &Reader<'_>, raw: &RawAccount, line: usize) -> Result<AccountSe
         None => Algorithm::Sha1,
     };
     let digits = match &raw.digits {
-        Some(field) => Digits::try_from(*field.get_ref())
-            .map_err(|_| reader.wrong(field, "digits is 6, 7 or 8"))?,
+        Some(field) => {
+            Digits::try_from(*field.get_ref()).map_err(|_| reader.wrong(field, "digits is 6, 7 or 8"))?
+        }
         None => Digits::SIX,
     };
     Ok(AccountSecret::Parts {
@@ -193,8 +192,9 @@ fn id(reader: &Reader<'_>, raw: &RawAccount, line: usize) -> Result<CredentialId
 /// Two accounts of one name would overwrite each other.
 fn check_names(reader: &Reader<'_>, raw: &RawOath, read: &Oath) -> Result<(), JobError> {
     let id = |account: &Account| match account {
-        Account::Absent { id, .. }
-        | Account::Present { secret: AccountSecret::Parts { id, .. }, .. } => Some(id.clone()),
+        Account::Absent { id, .. } | Account::Present { secret: AccountSecret::Parts { id, .. }, .. } => {
+            Some(id.clone())
+        }
         Account::Present { .. } => None,
     };
     for (index, account) in read.accounts.iter().enumerate() {

@@ -66,8 +66,7 @@ pub(super) fn read(reader: &Reader<'_>, raw: &Spanned<RawApplications>) -> Resul
     {
         return Err(reader.wrong(raw, "nothing is wanted of the applications"));
     }
-    if let (Some(true), Some(nfc), Some(place)) =
-        (read.nfc_restricted, read.nfc, place(&wish.nfc_restricted))
+    if let (Some(true), Some(nfc), Some(place)) = (read.nfc_restricted, read.nfc, place(&wish.nfc_restricted))
         && nfc.is_empty()
     {
         return Err(JobError {
@@ -110,10 +109,7 @@ fn check_reachable(
     Ok(())
 }
 
-fn applications(
-    reader: &Reader<'_>,
-    list: &Spanned<Vec<Spanned<String>>>,
-) -> Result<Capabilities, JobError> {
+fn applications(reader: &Reader<'_>, list: &Spanned<Vec<Spanned<String>>>) -> Result<Capabilities, JobError> {
     let mut sum = Capabilities::NONE;
     for field in list.get_ref() {
         let one: Capabilities = reader.parse(field)?;

@@ -112,7 +112,10 @@ impl Job {
             return Err(reader.wrong(&raw.version, "this program knows version 1 of job files"));
         }
         if raw.key.is_empty() {
-            return Err(JobError { line: 1, message: "there is no [[key]], so nothing is to be done".into() });
+            return Err(JobError {
+                line: 1,
+                message: "there is no [[key]], so nothing is to be done".into(),
+            });
         }
         let vault = match raw.vault {
             Some(path) if path.get_ref().trim().is_empty() => {
@@ -120,8 +123,7 @@ impl Job {
             }
             path => path.map(|path| PathBuf::from(path.into_inner())),
         };
-        let entries =
-            raw.key.into_iter().map(|key| entry(&reader, key)).collect::<Result<Vec<_>, _>>()?;
+        let entries = raw.key.into_iter().map(|key| entry(&reader, key)).collect::<Result<Vec<_>, _>>()?;
         target::check_apart(&entries)?;
         let job = Self { vault, entries };
         job.check_vault()?;

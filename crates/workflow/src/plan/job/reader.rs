@@ -93,9 +93,10 @@ impl<'a> Reader<'a> {
     /// Refuses fields that do not go with the rest.
     pub(super) fn refuse(&self, fields: &[(Option<usize>, &str)], because: &str) -> Result<(), JobError> {
         match fields.iter().find_map(|(place, name)| place.map(|place| (place, name))) {
-            Some((place, name)) => {
-                Err(JobError { line: self.line(place), message: format!("{name} does not go with {because}") })
-            }
+            Some((place, name)) => Err(JobError {
+                line: self.line(place),
+                message: format!("{name} does not go with {because}"),
+            }),
             None => Ok(()),
         }
     }

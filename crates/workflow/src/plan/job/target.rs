@@ -34,7 +34,9 @@ impl Target {
             Self::Serial(wanted) => serial == Some(*wanted),
             Self::Sort { form_factor, firmware } => {
                 form_factor.is_none_or(|wanted| wanted == shape)
-                    && firmware.as_ref().is_none_or(|range| version.is_some_and(|found| range.contains(found)))
+                    && firmware
+                        .as_ref()
+                        .is_none_or(|range| version.is_some_and(|found| range.contains(found)))
             }
             Self::Any => true,
         }

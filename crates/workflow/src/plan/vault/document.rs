@@ -142,11 +142,8 @@ impl Key {
     }
 
     fn into_entry(self) -> Result<KeyEntry, FileError> {
-        let mut memory = Memory {
-            lock_codes: self.lock_codes,
-            oath_passwords: self.oath_passwords,
-            ..Memory::default()
-        };
+        let mut memory =
+            Memory { lock_codes: self.lock_codes, oath_passwords: self.oath_passwords, ..Memory::default() };
         for (number, item) in self.slots {
             let slot: Slot = number.parse().map_err(|_| FileError::Malformed {
                 line: 0,
@@ -156,8 +153,10 @@ impl Key {
                 SlotMemory { applied: item.applied.map(Into::into), writing: item.writing.map(Into::into) };
         }
         for (name, item) in self.accounts {
-            let account =
-                AccountMemory { applied: item.applied.map(Into::into), writing: item.writing.map(Into::into) };
+            let account = AccountMemory {
+                applied: item.applied.map(Into::into),
+                writing: item.writing.map(Into::into),
+            };
             memory.accounts.insert(name, account);
         }
         Ok(KeyEntry { secrets: self.secrets, memory })

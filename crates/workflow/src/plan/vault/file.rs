@@ -448,10 +448,7 @@ mod tests {
         let file = VaultFile::create(&path, Opener::Plain, vault()).unwrap();
         assert!(matches!(VaultFile::open(&path, Opener::Plain), Err(FileError::InUse { .. })));
         drop(file);
-        assert!(matches!(
-            VaultFile::create(&path, Opener::Plain, vault()),
-            Err(FileError::Exists { .. })
-        ));
+        assert!(matches!(VaultFile::create(&path, Opener::Plain, vault()), Err(FileError::Exists { .. })));
         assert!(VaultFile::open(&path, Opener::Plain).is_ok());
     }
 

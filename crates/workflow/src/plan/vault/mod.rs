@@ -121,9 +121,10 @@ impl Vault {
     /// The names there are, each with the serial number it belongs to.
     pub fn names(&self) -> impl Iterator<Item = (Option<u32>, &str)> {
         let shared = self.shared.keys().map(|name| (None, name.as_str()));
-        let own = self.keys.iter().flat_map(|(serial, key)| {
-            key.secrets.keys().map(move |name| (Some(*serial), name.as_str()))
-        });
+        let own = self
+            .keys
+            .iter()
+            .flat_map(|(serial, key)| key.secrets.keys().map(move |name| (Some(*serial), name.as_str())));
         shared.chain(own)
     }
 
