@@ -216,6 +216,18 @@ pub(crate) enum Command {
     #[cfg(any(feature = "device", feature = "emulator"))]
     Apdu(commands::apdu::Args),
 
+    /// Compare keys with a job file and show what would be changed. Nothing is changed.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    Plan(commands::plan::Args),
+
+    /// Make keys what a job file wants them to be.
+    #[cfg(any(feature = "device", feature = "emulator"))]
+    Apply(commands::apply::Args),
+
+    /// The vault: where plan and apply keep secrets, and what was applied.
+    #[command(subcommand)]
+    Vault(commands::vault::Command),
+
     /// Run a command and record what passes between it and a key, without secrets.
     #[cfg(any(feature = "device", feature = "emulator"))]
     Record(commands::record::Args),

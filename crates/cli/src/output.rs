@@ -134,6 +134,16 @@ pub(crate) fn bad(text: &str) -> String {
     paint(ERROR, text)
 }
 
+/// Something that changes in a text for people; the words alone say it too.
+pub(crate) fn notable(text: &str) -> String {
+    paint(WARNING, text)
+}
+
+/// Something beside the matter in a text for people.
+pub(crate) fn faint(text: &str) -> String {
+    paint(FAINT, text)
+}
+
 /// Names and values, the values under each other.
 pub(crate) fn fields<N: AsRef<str>, V: AsRef<str>>(rows: &[(N, V)]) -> String {
     let width = rows.iter().map(|(name, _)| name.as_ref().chars().count()).max().unwrap_or(0);

@@ -5,6 +5,8 @@ pub(crate) mod admin;
 #[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod apdu;
 #[cfg(any(feature = "device", feature = "emulator"))]
+pub(crate) mod apply;
+#[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod challenge;
 pub(crate) mod completions;
 #[cfg(any(feature = "device", feature = "emulator"))]
@@ -28,10 +30,13 @@ pub(crate) mod otp;
 #[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod piv;
 #[cfg(any(feature = "device", feature = "emulator"))]
+pub(crate) mod plan;
+#[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod record;
 pub(crate) mod replay;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
+pub(crate) mod vault;
 pub(crate) mod verify;
 #[cfg(any(feature = "device", feature = "emulator"))]
 pub(crate) mod watch;
@@ -85,6 +90,11 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Challenge(args) => challenge::run(&args, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Enroll(args) => enroll::run(&args, context),
+        #[cfg(any(feature = "device", feature = "emulator"))]
+        Command::Plan(args) => plan::run(&args, context),
+        #[cfg(any(feature = "device", feature = "emulator"))]
+        Command::Apply(args) => apply::run(&args, context),
+        Command::Vault(command) => vault::run(command, context),
         #[cfg(any(feature = "device", feature = "emulator"))]
         Command::Record(args) => record::run(&args, context),
         Command::Replay(args) => replay::run(&args, context),

@@ -128,6 +128,11 @@ impl Remembered {
         }
     }
 
+    /// The slot was empty.
+    pub(super) fn is_emptied(&self) -> bool {
+        self.fingerprint.is_empty()
+    }
+
     /// The slot can be updated without its secret.
     pub(super) const fn allows_update(&self) -> bool {
         ExtendedFlags(self.flags[2]).intersects(ExtendedFlags::ALLOW_UPDATE.union(ExtendedFlags::DORMANT))

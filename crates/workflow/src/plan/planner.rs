@@ -165,7 +165,7 @@ impl Planner {
                 return Err(ApplyError::Refused { plan: Box::new(decided.plan), switched_on });
             }
             if settled && decided.plan.changes() == 0 {
-                if self.store.vault_mut().forget_slots(serial, &decided.empty) {
+                if self.store.vault_mut().see_empty(serial, &decided.empty, now) {
                     self.store.save()?;
                 }
                 return Ok(Applied { plan: decided.plan, steps: done });
@@ -178,7 +178,7 @@ impl Planner {
             progress(Event::Planned(decided.plan.clone()));
             decided.only_switching_on();
             (finished, switched_on) = (!looks, switched_on || looks);
-            vault.forget_slots(serial, &decided.empty);
+            vault.see_empty(serial, &decided.empty, now);
             *self.store.vault_mut() = vault;
             done += decided.steps.len();
             let moment = (now, wishes.seconds);

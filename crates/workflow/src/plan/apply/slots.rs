@@ -36,7 +36,7 @@ impl Run<'_> {
         let applied = match program {
             None => {
                 self.verify_empty(&mut session, slot, control)?;
-                None
+                Some(Remembered::emptied(self.now))
             }
             Some(program) => Some(self.verify_program(&mut session, slot, program, code, control)?),
         };

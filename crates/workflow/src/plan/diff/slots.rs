@@ -60,7 +60,8 @@ fn unseen(
                     && applied.flags == wanted_flags(program)
                     && code_as_wanted(applied, &program.code)
             }
-            _ => false,
+            (Some(applied), None) => applied.is_emptied(),
+            (None, _) => false,
         };
     if let (true, Some(applied)) = (as_applied, &memory.applied) {
         work.item(subject, Action::Unverified, applied.kind.clone())
@@ -239,6 +240,10 @@ const UPDATE_SINCE: Version = Version::new(4, 3, 6);
 
 /// What was remembered is not contradicted by what is seen.
 fn fits(seen: &OtpSeen, slot: Slot, applied: &Remembered) -> bool {
+    // Whatever stands in a slot that was empty, others put there.
+    if applied.is_emptied() {
+        return false;
+    }
     let touch = seen.status.slot(slot).touch_triggered;
     let touch_fits = applied.is_dormant() || touch.is_none_or(|seen| seen == applied.touch);
     touch_fits && seen.probes[slot.index()].remembered != Some(Proof::Wrong)

@@ -153,13 +153,16 @@ impl Vault {
         })
     }
 
-    /// What was given to slots that are empty now is history. Whether something was forgotten.
-    pub(super) fn forget_slots(&mut self, serial: u32, empty: &[Slot]) -> bool {
-        let Some(key) = self.keys.get_mut(&serial) else { return false };
+    /// Slots that are empty now: what was given to them is history. Whether that is news.
+    pub(super) fn see_empty(&mut self, serial: u32, empty: &[Slot], now: &str) -> bool {
         let mut changed = false;
         for slot in empty {
-            let memory = std::mem::take(key.memory.slot_mut(*slot));
-            changed |= memory != SlotMemory::default();
+            let memory = self.memory_mut(serial).slot_mut(*slot);
+            let known = memory.applied.as_ref().is_some_and(Remembered::is_emptied);
+            if !known || memory.writing.is_some() {
+                *memory = SlotMemory { applied: Some(Remembered::emptied(now)), writing: None };
+                changed = true;
+            }
         }
         changed
     }
