@@ -5,6 +5,7 @@
 mod applications;
 mod bench;
 mod interruptions;
+mod jobs;
 mod oath;
 mod random;
 mod slots;
