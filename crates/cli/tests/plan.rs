@@ -93,7 +93,8 @@ fn nothing_is_changed_without_a_yes() {
 fn what_others_programmed_is_refused_and_then_forced() {
     let home = home("slot.1 = { kind = \"static\" }");
     let key = ["--emulated=key.json", "--serial", SERIAL];
-    home.run(&[&key[..], &["otp", "chalresp", "1", "--show-secret", "--yes"]].concat()).exits(0);
+    let program = [&key[..], &["otp", "chalresp", "1", "--key", "-", "--yes"]].concat();
+    home.run_with(&program, "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b\n").exits(0);
     let planned = plan(&home);
     assert_eq!((planned["refused"].as_u64(), planned["changes"].as_u64()), (Some(1), Some(0)));
     on_key(&home, &["apply", "--yes"]).exits(1).says("nothing was changed").says("--force");
