@@ -3,15 +3,18 @@
 
 use anyhow::Result;
 use tapkey_api::{
-    ProblemCode,
+    ProblemCode, SecretText, Timestamp,
     accounts::VerifyStatus,
+    bundle::{Content, StationClose, StationProof, StationRecord},
     clients::CreateClient,
     enrollments::{CreateEnrollment, EnrollmentState},
+    imports::ImportBundle,
     keys::UpdateKey,
     tokens::{CreateToken, Role},
 };
 use tapkey_client::api::{AuditFilter, Client, Error, KeyFilter, PageRequest, every_page};
 use tapkey_tests::{credential::Credential, server::Server};
+use tapkey_workflow::station::{BundleWriter, RealDisk};
 
 fn enrollment(request_id: &str, account: &str) -> CreateEnrollment {
     CreateEnrollment {
@@ -115,6 +118,63 @@ fn names_of_every_kind_reach_their_account() -> Result<()> {
         }
         let all = every_page(|page| admin.accounts(PageRequest { limit: Some(3), ..page })).await?;
         assert_eq!(all.len(), names.len());
+        Ok(())
+    })
+}
+
+/// What a station writes is what the server reads.
+#[test]
+fn bundles_and_what_waits_for_a_password() -> Result<()> {
+    let server = Server::start()?;
+    let admin = server.admin();
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("keys.bundle");
+    server.wait(async {
+        let recipient = admin.bundle_key().await?.recipient;
+        assert_eq!(admin.bundle_key().await?.recipient, recipient);
+        let mut bundle = BundleWriter::open(&path, recipient.parse()?, Box::new(RealDisk))?;
+        let record = StationRecord {
+            id: "0123456789abcdef".repeat(2),
+            replaces: Vec::new(),
+            station: "desk".to_owned(),
+            account: "alice".to_owned(),
+            label: None,
+            slot: 2,
+            serial: Some(12_345_678),
+            firmware: Some("5.7.4".to_owned()),
+            emulated: false,
+            public_id: "vvccccbdefgh".to_owned(),
+            private_id: SecretText::new("010203040506".to_owned()),
+            aes_key: SecretText::new("00112233445566778899aabbccddeeff".to_owned()),
+            access_code: Some(SecretText::new("0a0b0c0d0e0f".to_owned())),
+            created_at: Timestamp::now(),
+        };
+        let key =
+            Credential::from_texts(&record.public_id, record.private_id.expose(), record.aes_key.expose())?;
+        let (id, otp) = (record.id.clone(), SecretText::new(key.otp(1, 0)));
+        bundle.append(Content::Credential(Box::new(record)))?;
+        let proof = StationProof { record: id, otp, counters: Some((1, 0)), at: Timestamp::now() };
+        bundle.append(Content::Proof(proof))?;
+        bundle.append(Content::Close(StationClose { at: Timestamp::now() }))?;
+        let mut request = ImportBundle {
+            bundle: std::fs::read_to_string(&path)?,
+            dry_run: false,
+            trust_station: false,
+            create_accounts: true,
+            accept_unclosed: false,
+        };
+        let report = admin.import_bundle(&request).await?;
+        assert!(report.applied && report.counts.pending == 1, "{report:?}");
+        assert_eq!(report.sha256, bundle.sha256()?);
+        let waiting = report.items[0].enrollment_id.clone().unwrap();
+        assert_eq!(admin.enrollment_access_code(&waiting).await?.access_code.expose(), "0a0b0c0d0e0f");
+        assert_eq!(code(admin.confirm_by_password(&key.otp(1, 0)).await), Some(ProblemCode::ReplayedOtp));
+        let confirmed = admin.confirm_by_password(&key.otp(1, 1)).await?;
+        assert_eq!(admin.verify("alice", &key.otp(1, 1)).await?.status, VerifyStatus::ReplayedOtp);
+        assert_eq!(admin.verify("alice", &key.otp(2, 0)).await?.status, VerifyStatus::Ok);
+        assert_eq!(Some(confirmed.id), report.items[0].key_id);
+        request.bundle.truncate(request.bundle.len() - 9);
+        assert_eq!(code(admin.import_bundle(&request).await), Some(ProblemCode::BundleUnreadable));
         Ok(())
     })
 }

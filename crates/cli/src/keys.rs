@@ -58,7 +58,7 @@ pub(crate) fn control(context: &Context) -> Control {
 }
 
 /// Which key the global options mean.
-fn selector(context: &Context) -> Selector {
+pub(crate) fn selector(context: &Context) -> Selector {
     let Global { serial, reader, form_factor, place, .. } = &context.global;
     Selector { serial: *serial, reader: reader.clone(), kind: form_factor.clone(), place: place.clone() }
 }

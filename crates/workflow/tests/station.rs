@@ -199,6 +199,17 @@ async fn a_key_that_is_broken_can_be_given_up() {
     kept.release(1).unwrap();
     drop(kept);
     assert_eq!(names(&desk.run(&job).await.rows), [(2, "alice", RowResult::Active)]);
+
+    // One that is done, too: its slot is overwritten only on request.
+    desk.rack.plug_in_all();
+    desk.rack.take_away(1);
+    let mut kept = journal(desk.folder.path());
+    kept.release(2).unwrap();
+    assert!(kept.release(7).is_err());
+    drop(kept);
+    assert!(matches!(stopped(&desk.run(&job).await), StationError::SlotProgrammed { serial: 2, .. }));
+    let run = desk.run(&Job { overwrite: true, ..job }).await;
+    assert_eq!(names(&run.rows), [(2, "alice", RowResult::Active)]);
 }
 
 #[tokio::test]

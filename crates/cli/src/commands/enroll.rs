@@ -128,7 +128,7 @@ struct StationArgs {
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
-    /// Give the account of this unfinished key to the next one.
+    /// Forget that this key was done or begun: its account is free for another one.
     #[arg(long, value_name = "SERIAL", requires = "watch")]
     release: Vec<u32>,
 

@@ -178,8 +178,8 @@ pub enum StationJournalError {
         /// What that job is.
         purpose: String,
     },
-    /// The key is not unfinished.
-    #[error("the key {serial} is not one that was begun and not finished")]
+    /// The key has no account.
+    #[error("the key {serial} has no account in this job that could be released")]
     NothingToRelease {
         /// Which key.
         serial: u32,

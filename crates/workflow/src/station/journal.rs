@@ -160,12 +160,13 @@ impl StationJournal {
         self.closed == Some(messages)
     }
 
-    /// Takes the account of an unfinished key back, so that another key gets it.
+    /// Takes the account of a key back, so that another key gets it: the key broke, or is to be done
+    /// anew. What an earlier run made of it stays as it is.
     ///
     /// # Errors
     /// The journal cannot be written, or there is no such key.
     pub fn release(&mut self, serial: u32) -> Result<(), StationJournalError> {
-        if !self.unfinished().any(|(one, _)| one == serial) {
+        if self.key(serial).assignment.is_none() {
             return Err(StationJournalError::NothingToRelease { serial });
         }
         self.add(Event::Released { at: Timestamp::now(), serial })
@@ -254,6 +255,7 @@ impl StationJournal {
             Event::Released { serial, .. } => {
                 // What may be in the slot is still known, should the key ever come back.
                 let key = self.keys.entry(serial).or_default();
+                key.done = None;
                 if key.assignment.take().is_some_and(|to| to.number == self.numbers) {
                     self.numbers = self.numbers.saturating_sub(1);
                 }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use tapkey_driver::{
     Control, Device, Error as KeyFailure,
-    discover::watch::{Event, Watch},
+    discover::{
+        Selector,
+        watch::{Event, Watch},
+    },
 };
 use tapkey_protocol::{advisories, management::DeviceInfo, otp::PublicId, slot::Slot};
 use tapkey_workflow::{
@@ -28,8 +31,8 @@ pub(super) struct Keys {
 }
 
 enum From {
-    /// Whatever is plugged in; with a serial number, only that one; with a state file, only that key.
-    Watch(Box<Watch>, Option<u32>, Option<PathBuf>),
+    /// Whatever is plugged in and meant; with a state file, only that key.
+    Watch(Box<Watch>, Selector, Option<PathBuf>),
     /// Software keys of a folder, one after the other.
     #[cfg(feature = "emulator")]
     Rack(Box<Watch>, keys::software::rack::Rack),
@@ -49,7 +52,7 @@ impl Keys {
             return Ok(Self { from: From::Rack(Box::new(watch), rack), control, typed });
         }
         let watch = Box::new(keys::watch(context, &waiting)?);
-        let from = From::Watch(watch, context.global.serial, keys::state_file(context)?);
+        let from = From::Watch(watch, keys::selector(context), keys::state_file(context)?);
         Ok(Self { from, control, typed })
     }
 
@@ -76,8 +79,8 @@ impl Keys {
             if interrupt::pressed() {
                 return Ok(None);
             }
-            let (watch, serial) = match &mut self.from {
-                From::Watch(watch, serial, _) => (watch, *serial),
+            let (watch, selector) = match &mut self.from {
+                From::Watch(watch, selector, _) => (watch, Some(&*selector)),
                 #[cfg(feature = "emulator")]
                 From::Rack(watch, _) => (watch, None),
                 From::One(_) => return Ok(None),
