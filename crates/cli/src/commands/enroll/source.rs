@@ -86,9 +86,7 @@ impl Keys {
                 From::One(_) => return Ok(None),
             };
             match watch.next_event() {
-                Ok(Event::Plugged { device, .. })
-                    if serial.is_none_or(|one| device.serial() == Some(one)) =>
-                {
+                Ok(Event::Plugged { device, .. }) if selector.is_none_or(|one| one.matches(&device)) => {
                     let software = self.software();
                     return Ok(Some(self.arrival(device, software)));
                 }
