@@ -19,6 +19,8 @@ use tapkey_tests::lab::{Checks, Lab};
 mod key;
 #[path = "lab/power.rs"]
 mod power;
+#[path = "lab/slots.rs"]
+mod slots;
 #[path = "lab/usb.rs"]
 mod usb;
 

@@ -16,6 +16,8 @@ mod exit;
 mod interrupt;
 #[cfg(any(feature = "device", feature = "emulator"))]
 mod keys;
+#[cfg(any(feature = "device", feature = "emulator"))]
+mod memory;
 mod output;
 mod progress;
 mod prompt;

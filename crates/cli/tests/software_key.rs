@@ -295,13 +295,11 @@ fn swap_ndef_replug_and_show() {
     home.run(&[KEY, "otp", "swap"]).exits(2).says("--yes");
     assert_eq!(home.json(&[KEY, "otp", "swap", "--yes"])["schema"], "otp-swap/1");
     let info = home.json(&[KEY, "otp", "info"]);
-    assert_eq!(
-        info["slots"],
-        serde_json::json!([
-            {"slot": 1, "programmed": false, "touch_triggered": false},
-            {"slot": 2, "programmed": true, "touch_triggered": true},
-        ])
-    );
+    for (slot, programmed) in [(1, false), (2, true)] {
+        let told = &info["slots"][slot - 1];
+        assert_eq!((&told["slot"], &told["programmed"]), (&slot.into(), &programmed.into()));
+        assert_eq!(told["touch_triggered"], programmed);
+    }
     let ndef = home.json(&[KEY, "otp", "ndef", "2", "--prefix", "https://example.org/#", "--yes"]);
     assert_eq!(ndef["prefix"], "https://example.org/#");
     home.run(&[KEY, "otp", "ndef", "2", "--prefix", &"x".repeat(60), "--yes"]).exits(2).says("54");

@@ -8,6 +8,7 @@ mod command_line;
 mod life;
 mod ours;
 mod piv_both_ways;
+mod tapkey_otp;
 mod vpcd;
 mod ykman6;
 mod ykman_config;

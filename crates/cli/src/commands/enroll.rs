@@ -28,7 +28,7 @@ use crate::{
     config,
     encode::from_hex_exact,
     exit::{Exit, Failure, chain},
-    interrupt, keys, output, prompt,
+    interrupt, keys, memory, output, prompt,
     secrets::{Source, Wanted},
 };
 
@@ -218,7 +218,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         outcome = attempt(&plan);
     }
     match outcome.map_err(|error| explain(&error))? {
-        Outcome::Enrolled(enrolled) => report(&enrolled, context),
+        Outcome::Enrolled(enrolled) => {
+            memory::note_enrolled(&enrolled.key, &context.printer);
+            report(&enrolled, context)
+        }
         Outcome::Programmed(programmed) => report_pending(&programmed, context),
     }
 }

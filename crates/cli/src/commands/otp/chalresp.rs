@@ -3,18 +3,20 @@
 use clap::Args as ClapArgs;
 use data_encoding::BASE32_NOPAD;
 use tapkey_protocol::{
+    formats::csv::Credential,
     otp::AesKey,
-    slot::{ChallengeHmac, ChallengeYubico, HmacKey, Options, Slot, SlotConfig},
+    slot::{HmacKey, Slot},
 };
 use zeroize::Zeroizing;
 
 use super::{
-    change::{Change, Job, Keep, Leave, Protection, new_code},
-    record::{SecretText, Secrets},
+    change::{Change, Job, Leave, Protection, new_code},
+    options::Behaviour,
+    record::Keep,
 };
 use crate::{
     commands::Context,
-    encode::{from_hex, from_hex_exact, hex, random},
+    encode::{from_hex, from_hex_exact, random},
     exit::Failure,
     secrets::{Source, Wanted},
 };
@@ -56,6 +58,8 @@ pub(crate) struct Args {
     fixed_64: bool,
 
     #[command(flatten)]
+    behaviour: Behaviour,
+    #[command(flatten)]
     keep: Keep,
     #[command(flatten)]
     protection: Protection,
@@ -65,42 +69,34 @@ pub(crate) struct Args {
 
 /// Programs the slot.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let change = Change::begin(context)?;
-    let options = Options::for_challenges().fitted_to(change.version());
-    let (access_code, code_drawn) = new_code(&args.protection)?;
-    let (secret, config): (Zeroizing<String>, Box<dyn SlotConfig>) = if args.yubico {
+    let mut change = Change::begin(context)?;
+    let (code, code_drawn) = new_code(&args.protection)?;
+    let (what, credential) = if args.yubico {
         let key = AesKey::new(*yubico_key(args)?);
-        let text = Zeroizing::new(hex(key.expose()));
-        let access_code = access_code.clone();
-        (text, Box::new(ChallengeYubico { key, require_touch: args.touch, options, access_code }))
+        ("Yubico", Credential::ChallengeYubico { key, touch: args.touch })
     } else {
         let key = hmac_key(args.key.as_ref(), args.generate, args.base32)?;
-        let text = Zeroizing::new(hex(key.expose()));
-        let config = ChallengeHmac {
-            key,
-            variable_length: !args.fixed_64,
-            require_touch: args.touch,
-            options,
-            access_code: access_code.clone(),
-        };
-        (text, Box::new(config))
+        let variable_length = !args.fixed_64;
+        ("HMAC-SHA1", Credential::ChallengeHmac { key, variable_length, touch: args.touch })
     };
-    let what = if args.yubico { "Yubico" } else { "HMAC-SHA1" };
     let how = if args.touch { "after a touch" } else { "without a touch" };
-    change.program(&Job {
+    let written = change.program(&Job {
         slot: args.slot,
-        config: &*config,
+        credential,
+        changes: args.behaviour.changes(),
         will: format!("slot {} will answer {what} challenges {how}", args.slot),
-        secrets: Secrets::Other { kind: "chalresp", name: "key", secret: SecretText(secret) },
-        generated: code_drawn || args.generate,
-        code: &access_code,
+        generated: code_drawn || args.generate || args.key == Some(Source::Generate),
+        code: &code,
+        current: None,
         leave: &args.leave,
         keep: &args.keep,
-    })
+        by: "otp chalresp",
+    })?;
+    written.report(context)
 }
 
 fn yubico_key(args: &Args) -> Result<Zeroizing<[u8; 16]>, Failure> {
-    if args.generate {
+    if args.generate || args.key == Some(Source::Generate) {
         return random();
     }
     from_hex_exact(&Wanted { name: "the key", option: "--key" }.read(args.key.as_ref())?, "the key")

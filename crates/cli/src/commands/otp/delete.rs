@@ -35,6 +35,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let busy = interrupt::busy();
     change.session.delete(slot, &current, &change.control).map_err(keys::refused)?;
     drop(busy);
+    change.note(|memory| *memory.slot_mut(slot) = None);
     let deleted = Deleted { slot: slot.number(), serial: change.device.serial() };
     context.printer.result("otp-delete/1", &deleted, |_| format!("slot {slot} is empty"))
 }

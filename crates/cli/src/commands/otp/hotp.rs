@@ -1,15 +1,18 @@
 //! `tapkey otp hotp`: program OATH-HOTP.
 
 use clap::Args as ClapArgs;
-use tapkey_protocol::slot::{Digits, Hotp, MovingFactor, Slot, TokenId};
-use zeroize::Zeroizing;
+use tapkey_protocol::{
+    formats::csv::Credential,
+    slot::{Digits, MovingFactor, Slot, TokenId},
+};
 
 use super::{
     chalresp::hmac_key,
-    change::{Change, Job, Keep, Leave, Protection, Typing, new_code},
-    record::{SecretText, Secrets},
+    change::{Change, Job, Leave, Protection, new_code},
+    options::{Behaviour, Typing},
+    record::Keep,
 };
-use crate::{commands::Context, encode::hex, exit::Failure, secrets::Source};
+use crate::{commands::Context, exit::Failure, secrets::Source};
 
 /// Options of `tapkey otp hotp`.
 #[derive(ClapArgs, Debug)]
@@ -40,12 +43,15 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "N", default_value = "0", value_parser = counter)]
     counter: MovingFactor,
 
-    /// What is typed in front of the code: `serial` (made of the serial number) or modhex and digits.
+    /// What is typed in front of the code: `serial` (ubhe and eight digits of the serial number), or pairs
+    /// of modhex letters, pairs of digits, or one or two pairs of modhex letters and then digits.
     #[arg(long, short, value_name = "ID")]
     identifier: Option<String>,
 
     #[command(flatten)]
     typing: Typing,
+    #[command(flatten)]
+    behaviour: Behaviour,
     #[command(flatten)]
     keep: Keep,
     #[command(flatten)]
@@ -56,33 +62,35 @@ pub(crate) struct Args {
 
 /// Programs the slot.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let change = Change::begin(context)?;
+    let mut change = Change::begin(context)?;
     let token_id = match args.identifier.as_deref() {
         None => None,
         Some("serial") => Some(TokenId::from_serial(change.serial("--identifier serial")?)),
-        Some(text) => Some(text.parse().map_err(|error| Failure::usage(format!("--identifier: {error}")))?),
+        Some(text) => {
+            let id: TokenId =
+                text.parse().map_err(|error| Failure::usage(format!("--identifier: {error}")))?;
+            Some(id)
+        }
     };
-    let key = hmac_key(args.key.as_ref(), args.generate, args.base32)?;
-    let secret = SecretText(Zeroizing::new(hex(key.expose())));
     let (code, code_drawn) = new_code(&args.protection)?;
-    let config = Hotp {
-        key,
-        digits: args.digits,
-        moving_factor: args.counter,
-        token_id,
-        options: args.typing.options(change.version()),
-        access_code: code.clone(),
-    };
-    change.program(&Job {
+    let written = change.program(&Job {
         slot: args.slot,
-        config: &config,
+        credential: Credential::Hotp {
+            key: hmac_key(args.key.as_ref(), args.generate, args.base32)?,
+            digits: args.digits,
+            moving_factor: args.counter,
+            token_id,
+        },
+        changes: args.behaviour.and(args.typing.changes()),
         will: format!("slot {} will type OATH-HOTP codes of {} digits", args.slot, args.digits.count()),
-        secrets: Secrets::Other { kind: "hotp", name: "key", secret },
-        generated: code_drawn || args.generate,
+        generated: code_drawn || args.generate || args.key == Some(Source::Generate),
         code: &code,
+        current: None,
         leave: &args.leave,
         keep: &args.keep,
-    })
+        by: "otp hotp",
+    })?;
+    written.report(context)
 }
 
 fn digits(text: &str) -> Result<Digits, String> {

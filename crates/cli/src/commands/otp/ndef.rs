@@ -2,7 +2,7 @@
 
 use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
-use tapkey_protocol::slot::{Ndef, Slot};
+use tapkey_protocol::slot::{Ndef, Slot, TextEncoding};
 
 use super::change::{Change, Leave, present_code};
 use crate::{commands::Context, exit::Failure, interrupt, keys};
@@ -29,6 +29,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CODE", default_value = "en")]
     language: String,
 
+    /// How a text is written. What the key appends is ASCII, so with utf-16 few readers show all of it.
+    #[arg(long, value_enum, default_value_t, value_name = "ENCODING")]
+    encoding: Encoding,
+
     #[command(flatten)]
     leave: Leave,
 }
@@ -43,6 +47,18 @@ pub(crate) enum Kind {
     Text,
 }
 
+/// How a text is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Encoding {
+    /// UTF-8.
+    #[default]
+    #[value(name = "utf-8")]
+    Utf8,
+    /// UTF-16, big-endian.
+    #[value(name = "utf-16")]
+    Utf16,
+}
+
 #[derive(Serialize)]
 struct Set {
     slot: u8,
@@ -55,9 +71,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let ndef = match (&args.prefix, args.kind) {
         (None, Kind::Uri) => None,
         (Some(prefix), Kind::Uri) => Some(Ndef::uri(prefix)),
-        (prefix, Kind::Text) => Some(Ndef::text(&args.language, prefix.as_deref().unwrap_or_default())),
+        (prefix, Kind::Text) => {
+            let encoding = match args.encoding {
+                Encoding::Utf8 => TextEncoding::Utf8,
+                Encoding::Utf16 => TextEncoding::Utf16,
+            };
+            Some(Ndef::text_in(encoding, &args.language, prefix.as_deref().unwrap_or_default()))
+        }
     };
     let ndef = ndef.transpose().map_err(|error| Failure::usage(error.to_string()))?;
+    if args.encoding == Encoding::Utf16 && args.kind == Kind::Uri {
+        return Err(Failure::usage("--encoding belongs to a text; a link is always in ASCII")
+            .hint("add --type text, or leave --encoding out"));
+    }
     let mut change = Change::begin(context)?;
     let current = present_code(&args.leave)?;
     let slot = args.slot;
@@ -67,6 +93,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let busy = interrupt::busy();
     change.session.set_ndef(slot, ndef.as_ref(), &current, &change.control).map_err(keys::refused)?;
     drop(busy);
+    change.note(|memory| memory.set_ndef(slot, says.clone()));
     let set = Set { slot: slot.number(), serial: change.device.serial(), prefix: says };
     context.printer.result("otp-ndef/1", &set, |_| format!("over NFC the key speaks for slot {slot} now"))
 }

@@ -1,7 +1,4 @@
-//! The file that keeps secrets: one comma-separated line per programmed slot.
-//!
-//! The line of a Yubico OTP credential has the columns that existing tools read and write: serial
-//! number, public id, private id, AES key, access code, time, and an empty last one.
+//! The file that keeps secrets: a line per programmed slot, in a format that other tools read.
 
 use std::{
     collections::BTreeMap,
@@ -10,77 +7,100 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tapkey_protocol::{otp::PublicId, secret::SecretBytes};
+use clap::{Args as ClapArgs, ValueEnum};
+use tapkey_protocol::{
+    formats::csv::{Credential, Entry, Style, Template},
+    slot::AccessCode,
+};
 use zeroize::Zeroizing;
 
 use crate::{encode::hex, exit::Failure, secrets::private};
 
-/// The secrets of a slot.
-#[derive(Clone)]
-pub(super) enum Secrets {
-    /// Of a Yubico OTP credential.
-    YubicoOtp { public_id: PublicId, private_id: SecretBytes, key: SecretBytes },
-    /// Of any other kind.
-    Other { kind: &'static str, name: &'static str, secret: SecretText },
+/// What becomes of secrets that were drawn here.
+#[derive(ClapArgs, Debug, Default)]
+#[command(next_help_heading = "Secrets")]
+pub(super) struct Keep {
+    /// Append the secrets to this file (mode 0600), one line per key.
+    #[arg(long, short = 'O', value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    /// How the lines of --output are written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, requires = "output")]
+    pub(super) output_format: Format,
+
+    /// The line of `flexible`, for example '{serial},{pubIdTxt},{secretKeyTxt}'.
+    #[arg(long, value_name = "TEMPLATE", requires = "output")]
+    pub(super) output_template: Option<Template>,
+
+    /// Show the secrets.
+    #[arg(long)]
+    pub(super) show_secret: bool,
 }
 
-/// A secret as people write it: hexadecimal digits, or a password.
-#[derive(Clone)]
-pub(super) struct SecretText(pub(super) Zeroizing<String>);
+/// How lines are written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(super) enum Format {
+    /// As `ykman -O`, with lines of our own for other kinds of slots.
+    #[default]
+    Ykman,
+    /// As the "Yubico" format of the YubiKey Personalization Tool.
+    Yubico,
+    /// As its "traditional" format.
+    Traditional,
+    /// As a template says, see --output-template.
+    Flexible,
+}
 
-impl Secrets {
-    /// For a credential that has one.
-    pub(super) fn public_id(&self) -> Option<String> {
-        match self {
-            Self::YubicoOtp { public_id, .. } => Some(public_id.to_string()),
-            Self::Other { .. } => None,
+impl Keep {
+    /// The line of an entry.
+    pub(super) fn line(&self, entry: &Entry) -> Result<Zeroizing<String>, Failure> {
+        style(self.output_format, self.output_template.as_ref(), "--output-template")?.line(entry).ok_or_else(
+            || {
+                Failure::usage("the format of --output-format has no line for this kind of slot")
+                    .hint("use --output-format ykman, which has one for every kind")
+            },
+        )
+    }
+}
+
+/// The style of a format.
+pub(super) fn style(format: Format, template: Option<&Template>, option: &str) -> Result<Style, Failure> {
+    match (format, template) {
+        (Format::Flexible, Some(template)) => Ok(Style::Flexible(template.clone())),
+        (Format::Flexible, None) => {
+            Err(Failure::usage(format!("the flexible format needs a template; add {option}")))
         }
+        (_, Some(_)) => Err(Failure::usage(format!("{option} belongs to the flexible format"))),
+        (Format::Ykman, None) => Ok(Style::Ykman),
+        (Format::Yubico, None) => Ok(Style::Yubico),
+        (Format::Traditional, None) => Ok(Style::Traditional),
     }
+}
 
-    /// With names, for somebody who asked to see them.
-    pub(super) fn shown(&self) -> BTreeMap<&'static str, String> {
-        match self {
-            Self::YubicoOtp { private_id, key, .. } => {
-                BTreeMap::from([("private_id", hex(private_id.expose())), ("aes_key", hex(key.expose()))])
-            }
-            Self::Other { name, secret, .. } => BTreeMap::from([(*name, secret.0.to_string())]),
+/// The secrets of a credential with names, for somebody who asked to see them.
+pub(super) fn shown(credential: &Credential) -> BTreeMap<&'static str, String> {
+    match credential {
+        Credential::YubicoOtp { private_id, key, .. } | Credential::StaticTicket { private_id, key, .. } => {
+            BTreeMap::from([("private_id", hex(private_id.expose())), ("aes_key", hex(key.expose()))])
         }
+        Credential::Hotp { key, .. } | Credential::ChallengeHmac { key, .. } => {
+            BTreeMap::from([("key", hex(key.expose()))])
+        }
+        Credential::ChallengeYubico { key, .. } => BTreeMap::from([("key", hex(key.expose()))]),
+        Credential::Password { text, .. } => BTreeMap::from([("password", text.expose().to_owned())]),
+        Credential::ScanCodes { codes } => BTreeMap::from([("scan_codes", hex(codes.expose()))]),
+        _ => BTreeMap::new(),
     }
 }
 
-/// One line of the file.
-pub(super) struct Row {
-    pub(super) serial: Option<u32>,
-    pub(super) secrets: Secrets,
-    pub(super) access_code: String,
+/// An access code as it is written; nothing for none.
+pub(super) fn code_text(code: &AccessCode) -> String {
+    if code.is_none() { String::new() } else { hex(code.expose()) }
 }
 
-impl Row {
-    fn line(&self, time: &str) -> Zeroizing<String> {
-        let serial = self.serial.map(|serial| serial.to_string()).unwrap_or_default();
-        let code = &self.access_code;
-        Zeroizing::new(match &self.secrets {
-            Secrets::YubicoOtp { public_id, private_id, key } => {
-                format!(
-                    "{serial},{public_id},{},{},{code},{time},\n",
-                    hex(private_id.expose()),
-                    hex(key.expose())
-                )
-            }
-            Secrets::Other { kind, secret, .. } => {
-                format!("{serial},{kind},,{},{code},{time},\n", quoted(&secret.0))
-            }
-        })
-    }
-}
-
-/// A value that may hold commas or quotes (RFC 4180).
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
+/// The time as existing tools write it, in UTC.
+pub(super) fn time() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
 /// A line that was appended before the slot is written, so that no secret exists in the key alone.
@@ -92,8 +112,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Appends a line, to the disk. A new file is for its owner alone.
-    pub(super) fn append(path: &Path, row: &Row) -> Result<Self, Failure> {
-        let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    pub(super) fn append(path: &Path, line: &str) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
             Failure::usage(format!("cannot write {}: {error}; the key was not changed", path.display()))
         };
@@ -101,7 +120,8 @@ impl Record {
             .open(path)
             .map_err(failed)?;
         let before = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        file.write_all(row.line(&time).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        let line = Zeroizing::new(format!("{line}\n"));
+        file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file, before })
     }
 
@@ -112,38 +132,5 @@ impl Record {
         outcome.map_err(|error| {
             Failure::failed(format!("cannot take the last line of {} back: {error}", self.path.display()))
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_line_is_the_one_of_existing_tools() {
-        let row = Row {
-            serial: Some(1_234_567),
-            secrets: Secrets::YubicoOtp {
-                public_id: "vvccccbdefgh".parse().unwrap(),
-                private_id: SecretBytes::new(vec![1, 2, 3, 4, 5, 6]),
-                key: SecretBytes::new(vec![0xab; 16]),
-            },
-            access_code: String::new(),
-        };
-        assert_eq!(
-            row.line("2026-11-21T12:00:00").as_str(),
-            "1234567,vvccccbdefgh,010203040506,abababababababababababababababab,,2026-11-21T12:00:00,\n"
-        );
-    }
-
-    #[test]
-    fn a_password_with_commas_stays_one_column() {
-        let secret = SecretText(Zeroizing::new("a,\"b".to_owned()));
-        let row = Row {
-            serial: None,
-            secrets: Secrets::Other { kind: "static", name: "password", secret },
-            access_code: String::new(),
-        };
-        assert_eq!(row.line("T").as_str(), ",static,,\"a,\"\"b\",,T,\n");
     }
 }

@@ -30,6 +30,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let busy = interrupt::busy();
     change.session.swap(&current, &change.control).map_err(keys::refused)?;
     drop(busy);
+    change.note(crate::memory::Memory::swap);
     let swapped = Swapped { serial: change.device.serial() };
     context.printer.result("otp-swap/1", &swapped, |_| "slot 1 and slot 2 have changed places".to_owned())
 }

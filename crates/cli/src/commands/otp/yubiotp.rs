@@ -2,21 +2,17 @@
 
 use clap::Args as ClapArgs;
 use tapkey_protocol::{
+    formats::csv::Credential,
     otp::{AesKey, PrivateId, PublicId},
-    secret::SecretBytes,
-    slot::{Slot, YubicoOtp},
+    slot::Slot,
 };
 
 use super::{
-    change::{Change, Job, Keep, Leave, Protection, Typing, new_code},
-    record::Secrets,
+    change::{Change, Job, Leave, Protection, new_code, secret},
+    options::{Behaviour, Typing},
+    record::Keep,
 };
-use crate::{
-    commands::Context,
-    encode::{from_hex_exact, random},
-    exit::Failure,
-    secrets::{Source, Wanted},
-};
+use crate::{commands::Context, encode::random, exit::Failure, secrets::Source};
 
 /// Options of `tapkey otp yubiotp`.
 #[derive(ClapArgs, Debug)]
@@ -43,8 +39,14 @@ pub(crate) struct Args {
     #[arg(long, short = 'k', value_name = "SOURCE", default_value = "generate")]
     aes_key: Source,
 
+    /// Type the 16 letters cbdefghijklnrtuv first, by which servers see the keyboard layout.
+    #[arg(long)]
+    send_reference: bool,
+
     #[command(flatten)]
     typing: Typing,
+    #[command(flatten)]
+    behaviour: Behaviour,
     #[command(flatten)]
     keep: Keep,
     #[command(flatten)]
@@ -80,43 +82,32 @@ impl std::str::FromStr for Choice {
 
 /// Programs the slot.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let change = Change::begin(context)?;
-    let public_id = public_id(args, &change)?;
+    let mut change = Change::begin(context)?;
+    let public_id = public_id(args.public_id, &change)?;
     let private_id = PrivateId::new(*secret("the private id", "--private-id", &args.private_id)?);
     let key = AesKey::new(*secret("the AES key", "--aes-key", &args.aes_key)?);
     let (code, code_drawn) = new_code(&args.protection)?;
-    let secrets = Secrets::YubicoOtp {
-        public_id,
-        private_id: SecretBytes::new(private_id.expose().to_vec()),
-        key: SecretBytes::new(key.expose().to_vec()),
-    };
-    let config = YubicoOtp {
-        public_id,
-        private_id,
-        key,
-        send_reference: false,
-        options: args.typing.options(change.version()),
-        access_code: code.clone(),
-    };
-    let generated = code_drawn || [&args.private_id, &args.aes_key].contains(&&Source::Generate);
-    change.program(&Job {
+    let written = change.program(&Job {
         slot: args.slot,
-        config: &config,
+        credential: Credential::YubicoOtp { public_id, private_id, key, send_reference: args.send_reference },
+        changes: args.behaviour.and(args.typing.changes()),
         will: format!(
             "slot {} will type Yubico one-time passwords with the public id {}",
             args.slot,
             name(public_id)
         ),
-        secrets,
-        generated,
+        generated: code_drawn || [&args.private_id, &args.aes_key].contains(&&Source::Generate),
         code: &code,
+        current: None,
         leave: &args.leave,
         keep: &args.keep,
-    })
+        by: "otp yubiotp",
+    })?;
+    written.report(context)
 }
 
-fn public_id(args: &Args, change: &Change<'_>) -> Result<PublicId, Failure> {
-    match args.public_id {
+pub(super) fn public_id(choice: Choice, change: &Change<'_>) -> Result<PublicId, Failure> {
+    match choice {
         Choice::Given(id) => Ok(id),
         Choice::Serial => Ok(PublicId::from_serial(change.serial("--public-id serial")?)),
         Choice::Random => {
@@ -126,17 +117,6 @@ fn public_id(args: &Args, change: &Change<'_>) -> Result<PublicId, Failure> {
     }
 }
 
-fn secret<const N: usize>(
-    name: &'static str,
-    option: &'static str,
-    source: &Source,
-) -> Result<zeroize::Zeroizing<[u8; N]>, Failure> {
-    match source {
-        Source::Generate => random::<N>(),
-        source => from_hex_exact(&Wanted { name, option }.read(Some(source))?, name),
-    }
-}
-
-fn name(id: PublicId) -> String {
+pub(super) fn name(id: PublicId) -> String {
     if id.is_empty() { "(none)".to_owned() } else { id.to_string() }
 }
