@@ -15,7 +15,8 @@ use tapkey_protocol::{
     otp::{AesKey, PrivateId, PublicId},
     secret::Secret,
     slot::{
-        AccessCode, ConfigFlags, ExtendedFlags, HmacKey, Options, Slot, SlotKind, SlotRecord, TicketFlags,
+        AccessCode, ConfigFlags, ExtendedFlags, HmacKey, Options, Slot, SlotConfig, SlotKind, SlotRecord,
+        TicketFlags, YubicoOtp,
     },
 };
 use zeroize::Zeroizing;

@@ -22,8 +22,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     list: List,
 
-    /// The format to write.
-    #[arg(long, value_name = "FORMAT", value_enum, requires = "output")]
+    /// The format to write: ykman, yubico, traditional or flexible.
+    #[arg(long, value_name = "FORMAT", value_enum, requires = "output", hide_possible_values = true)]
     to: Option<Format>,
 
     /// The line of `flexible`.

@@ -21,8 +21,8 @@ pub(super) struct List {
     #[arg(long, value_name = "TEMPLATE")]
     template: Option<Template>,
 
-    /// What lines with a 20-byte key and nothing else are.
-    #[arg(long = "as", value_name = "KIND", value_enum)]
+    /// What lines with a 20-byte key and nothing else are: hotp or chalresp.
+    #[arg(long = "as", value_name = "KIND", value_enum, hide_possible_values = true)]
     kind: Option<As>,
 }
 

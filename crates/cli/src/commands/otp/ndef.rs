@@ -29,8 +29,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CODE", default_value = "en")]
     language: String,
 
-    /// How a text is written. What the key appends is ASCII, so with utf-16 few readers show all of it.
-    #[arg(long, value_enum, default_value_t, value_name = "ENCODING")]
+    /// How a text is written: utf-8, or utf-16, with which few readers show what the key appends.
+    #[arg(long, value_enum, default_value_t, value_name = "ENCODING", hide_possible_values = true)]
     encoding: Encoding,
 
     #[command(flatten)]

@@ -24,8 +24,9 @@ pub(super) struct Keep {
     #[arg(long, short = 'O', value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 
-    /// How the lines of --output are written.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, requires = "output")]
+    /// How --output is written: ykman, or yubico, traditional or flexible (the logs of the YubiKey
+    /// Personalization Tool).
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, hide_possible_values = true)]
     pub(super) output_format: Format,
 
     /// The line of `flexible`, for example '{serial},{pubIdTxt},{secretKeyTxt}'.
