@@ -502,3 +502,16 @@ fn codes_are_watched_until_the_end() {
     watch.signal("INT");
     assert_eq!(watch.wait(), 130);
 }
+
+/// Where the keyring cannot be reached, that is said, and nothing is lost.
+#[test]
+fn without_a_keyring() {
+    let home = home();
+    home.write("password", "correct horse\n");
+    oath(&home, &["access", "change", "-n", "file:password"]).exits(0);
+    let arguments = ["access", "remember", "--in", "keyring", "-p", "file:password"];
+    oath(&home, &arguments).exits(6).says("the keyring does not answer").says("--remember=file");
+    assert_eq!(json(&home, &["info"])["remembered"], Value::Null);
+    oath(&home, &["access", "remember", "-p", "file:password"]).exits(0);
+    oath(&home, &["accounts", "list"]).exits(0);
+}

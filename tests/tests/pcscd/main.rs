@@ -6,6 +6,7 @@ use tapkey_ifd as _;
 
 mod command_line;
 mod life;
+mod oath_both;
 mod ours;
 mod piv_both_ways;
 mod tapkey_otp;

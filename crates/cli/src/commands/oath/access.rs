@@ -57,7 +57,7 @@ pub(crate) struct Remember {
 
     /// Where to keep it.
     #[arg(long = "in", value_name = "WHERE", value_enum, default_value = "file")]
-    place: Where,
+    keep_in: Where,
 }
 
 /// Options of `tapkey oath access forget`.
@@ -130,7 +130,7 @@ fn new_password(source: Option<&Source>) -> Result<Zeroizing<String>, Failure> {
 
 fn remember(args: &Remember, context: &Context) -> Result<(), Failure> {
     let mut session = Session::open(context)?;
-    let password = Password { password: args.password.clone(), remember: Some(args.place) };
+    let password = Password { password: args.password.clone(), remember: Some(args.keep_in) };
     session.unlock(&password)?;
     told(&session, context)
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anstyle::{AnsiColor, Style};
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use tapkey_protocol::{
@@ -186,10 +187,10 @@ fn picture(uri: &str) -> Option<String> {
     if !std::io::stdout().is_terminal() {
         return None;
     }
-    // Terminals are dark, and readers want a light margin.
     let code = QrCode::new(uri).ok()?;
     let text = code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build();
-    Some(text + "\n")
+    // Readers want dark on light, whatever colours the terminal has.
+    Some(text.lines().map(|line| format!("{PAPER}{line}{PAPER:#}\n")).collect::<String>() + "\n")
 }
 
 fn account(args: &Args) -> Result<KeyUri, Failure> {
@@ -283,6 +284,8 @@ fn container(uri: &KeyUri, serial: Option<u32>, lock: &Lock) -> Result<Zeroizing
         Some(error) => Err(Failure::failed(format!("the system gave no random bytes: {error}"))),
     }
 }
+
+const PAPER: Style = AnsiColor::Black.on(AnsiColor::BrightWhite);
 
 /// PBKDF2 with SHA-256: what is recommended at present, about half a second.
 const ROUNDS: u32 = 600_000;

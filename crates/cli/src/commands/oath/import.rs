@@ -25,7 +25,6 @@ use crate::{
     exit::{Exit, Failure},
     interrupt, keys,
     progress::Progress,
-    prompt,
     secrets::{Source, Wanted as Secret},
 };
 
@@ -281,21 +280,15 @@ fn write(
     session: &mut Session<'_>,
     context: &Context,
 ) -> Result<(), Failure> {
-    let replaced = planned.iter().filter(|one| one.action == "replace").count();
-    if replaced > 0 && prompt::possible() && !context.global.json {
-        context.printer.say(format!("replacing {replaced} of {}", items.len()));
-    }
     let _busy = interrupt::busy();
     let progress = Progress::start(context, u64::try_from(items.len()).ok(), "Storing accounts");
-    for (count, Item { wanted, .. }) in items.iter().enumerate() {
-        progress.step(&wanted.name.to_string());
-        session.with(|oath, control| oath.put(&wanted.put, IfTaken::Replace, control)).map_err(
-            |failure| {
-                let text = format!("{failure}; {count} of {} accounts were stored before", items.len());
-                Failure::new(failure.exit(), text)
-                    .hint("run the same command with --force to store all of them")
-            },
-        )?;
+    for (count, (Item { wanted, .. }, planned)) in items.iter().zip(planned).enumerate() {
+        progress.step(&planned.name);
+        let taken = if planned.action == "replace" { IfTaken::Replace } else { IfTaken::Refuse };
+        session.with(|oath, control| oath.put(&wanted.put, taken, control)).map_err(|failure| {
+            let text = format!("{failure}; {count} of {} accounts were stored before", items.len());
+            Failure::new(failure.exit(), text).hint("run the same command with --force to store all of them")
+        })?;
     }
     progress.finish();
     Ok(())
