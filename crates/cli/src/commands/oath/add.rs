@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::{AnsiColor, Color, Style};
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use tapkey_protocol::{
@@ -285,7 +285,9 @@ fn container(uri: &KeyUri, serial: Option<u32>, lock: &Lock) -> Result<Zeroizing
     }
 }
 
-const PAPER: Style = AnsiColor::Black.on(AnsiColor::BrightWhite);
+const PAPER: Style = Style::new()
+    .fg_color(Some(Color::Ansi(AnsiColor::Black)))
+    .bg_color(Some(Color::Ansi(AnsiColor::BrightWhite)));
 
 /// PBKDF2 with SHA-256: what is recommended at present, about half a second.
 const ROUNDS: u32 = 600_000;
