@@ -261,3 +261,29 @@ pub(crate) enum Command {
     /// Write the manual pages.
     Man(commands::man::Args),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+
+    /// An option of a command that is called like a global one inside the program is read as that one,
+    /// and the program panics.
+    #[test]
+    fn no_command_has_an_option_of_the_name_of_a_global_one() {
+        fn walk(command: &Command, globals: &[String]) {
+            for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
+                let id = argument.get_id().to_string();
+                assert!(!globals.contains(&id), "{id} of {}", command.get_name());
+            }
+            command.get_subcommands().for_each(|command| walk(command, globals));
+        }
+        let command = Args::command();
+        let global = |argument: &&clap::Arg| argument.is_global_set();
+        let globals: Vec<String> =
+            command.get_arguments().filter(global).map(|argument| argument.get_id().to_string()).collect();
+        assert!(globals.len() > 5);
+        walk(&command, &globals);
+    }
+}
