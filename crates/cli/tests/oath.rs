@@ -381,8 +381,8 @@ fn a_secret_that_is_drawn_is_kept() {
         let text = home.read(name);
         Document::parse(text.as_bytes()).unwrap().open(unlock).unwrap().keys.remove(0)
     };
-    let key = open("pass.xml", Unlock::Passphrase("a good passphrase"));
-    assert!(matches!(key.kind, KeyKind::Hotp { counter: 7, .. }));
+    let key = open("plain.xml", Unlock::Nothing);
+    assert!(matches!(key.kind, KeyKind::Totp { period: 30, .. }));
     assert_eq!(key.device.manufacturer.as_deref(), Some("Yubico"));
     let secret = open("plain.xml", Unlock::Nothing).secret;
     let (at, code) = at_one_time(30, || oath(&home, &["accounts", "code", "-s", "A:kept"]).exits(0).stdout);
