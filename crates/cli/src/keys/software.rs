@@ -266,12 +266,23 @@ impl From<Waking> for Failure {
 #[derive(Debug)]
 pub(crate) struct SoftwareConnector(Software);
 
+impl SoftwareConnector {
+    /// A key that another process pulled out is gone, not one without interfaces.
+    fn check_plugged_in(&self) -> Result<(), LinkError> {
+        match self.0.snapshot() {
+            Ok(snapshot) if snapshot.power == "off" => Err(LinkError::Removed),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Connector for SoftwareConnector {
     fn name(&self) -> String {
         self.0.name.to_string()
     }
 
     fn open_otp_link(&self) -> Result<Option<Box<dyn OtpLink>>, LinkError> {
+        self.check_plugged_in()?;
         if !self.ways().hid {
             return Ok(None);
         }
@@ -282,6 +293,7 @@ impl Connector for SoftwareConnector {
     }
 
     fn open_card_link(&self) -> Result<Option<Box<dyn CardLink>>, LinkError> {
+        self.check_plugged_in()?;
         if self.ways().card.is_none() {
             return Ok(None);
         }

@@ -156,7 +156,9 @@ pub(crate) fn probe(connector: &dyn Connector, control: &Control) -> Result<Devi
             .and_then(|link| ManagementSession::over_card(link, control)?.device_info(control))
             .map_err(|error| failure.unwrap_or(error));
     }
-    Err(failure.unwrap_or_else(|| {
+    // A key that is gone has no interface either, and says so when it is asked for one.
+    let gone = || connector.open_card_link().err().map(Error::from);
+    Err(failure.or_else(gone).unwrap_or_else(|| {
         NotOverThisLink::NoInterface { interface: "HID or smart-card", hint: "look at another one" }.into()
     }))
 }
