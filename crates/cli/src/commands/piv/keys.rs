@@ -1,6 +1,6 @@
 //! `tapkey piv keys`: private keys.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
@@ -230,6 +230,7 @@ fn generate(args: &Generate, context: &Context) -> Result<(), Failure> {
     };
     if args.algorithm.is_rsa() && args.algorithm.size() > 128 {
         context.printer.say("generating an RSA key; this takes some seconds, up to a minute for long ones");
+        piv.patient(GENERATION);
     }
     let busy = interrupt::busy();
     let public = piv.with(|session, control| session.generate(slot, &ask, authority.who(), control))?;
@@ -400,3 +401,6 @@ fn pem_of(public: &PublicKey) -> Result<String, Failure> {
 fn der_of(public: &PublicKey) -> Result<Vec<u8>, Failure> {
     public_key_to_der(public).map_err(|error| Failure::failed(error.to_string()))
 }
+
+/// How long the search for primes may take; a key cannot be told to give it up.
+const GENERATION: Duration = Duration::from_secs(250);

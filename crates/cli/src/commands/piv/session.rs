@@ -1,5 +1,7 @@
 //! The key's PIV application, and how a person proves their rights to it.
 
+use std::time::Duration;
+
 use clap::Args as ClapArgs;
 use tapkey_driver::piv::{Administrator, PivRefusal, public_key_from_der};
 use tapkey_driver::{Control, Error, PivSession, Refusal};
@@ -174,7 +176,12 @@ impl Piv {
 
     /// Forgets the time that somebody took to answer a question.
     fn fresh(&mut self) {
-        self.control = self.control.clone().with_timeout(keys::PATIENCE);
+        self.patient(keys::PATIENCE);
+    }
+
+    /// Allows so much time from now on.
+    pub(super) fn patient(&mut self, time: Duration) {
+        self.control = self.control.clone().with_timeout(time);
     }
 
     /// Asks before something is destroyed.
