@@ -134,14 +134,9 @@ pub use session::management::{Applied, ManagementSession, can_be_reset};
 pub use session::oath::{IfTaken, OathAccount, OathCode, OathInfo, OathRefusal, OathSession};
 pub use session::otp::{Caveat, OtpSession, OtpStatus, Probe, SlotState, Transport};
 
-pub use session::piv::PivSession;
+pub use session::piv::{self, PivSession};
 #[cfg(feature = "yubikey")]
 pub use yubikey_crate::OpenYubikeyError;
-
-/// The PIV application.
-pub mod piv {
-    pub use crate::session::piv::*;
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 pub(crate) mod management;
 pub(crate) mod oath;
 pub(crate) mod otp;
-pub(crate) mod piv;
+pub mod piv;
 
 mod card;
 mod hid;

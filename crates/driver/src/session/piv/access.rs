@@ -91,7 +91,7 @@ impl PivSession {
     /// [`PivRefusal::Unfit`].
     pub fn unblock_pin(&mut self, puk: &Puk, new: &Pin, control: &Control) -> Result<(), Error> {
         let mut held = self.hold(control)?;
-        let status = held.call(&command::unblock(&ChangeReference::unblock(puk, new)))?.status;
+        let status = held.change_pins(&command::unblock(&ChangeReference::unblock(puk, new)))?;
         changed(PinKind::Puk, PinKind::Pin, status)
     }
 
@@ -245,7 +245,7 @@ impl Held<'_> {
     }
 
     fn change(&mut self, reference: u8, what: PinKind, change: &ChangeReference) -> Result<(), Error> {
-        let status = self.call(&command::change_reference(reference, change))?.status;
+        let status = self.change_pins(&command::change_reference(reference, change))?;
         changed(what, what, status)
     }
 

@@ -65,10 +65,16 @@ impl<'a> Held<'a> {
 
     /// Checks the PIN.
     pub(super) fn verify(&mut self, pin: &Pin) -> Result<(), Error> {
-        let status = self.call(&command::verify(pin))?.status;
-        judge(PinKind::Pin, status, "check the PIN")?;
+        // Also when the answer is lost.
         self.verified = true;
-        Ok(())
+        let status = self.call(&command::verify(pin))?.status;
+        judge(PinKind::Pin, status, "check the PIN")
+    }
+
+    /// Sends a change of PIN or PUK, which may count as a check of the PIN.
+    pub(super) fn change_pins(&mut self, command: &Command) -> Result<StatusWord, Error> {
+        self.verified = true;
+        Ok(self.call(command)?.status)
     }
 
     /// Makes sure that nothing that another program has proven stands.
@@ -196,9 +202,10 @@ impl<'a> Held<'a> {
         let mut challenge = Zeroizing::new(vec![0; key.kind().block_size()]);
         getrandom::fill(&mut challenge).map_err(|_| Error::NoRandomness)?;
         let step = Authenticate::Witness { witness, challenge: challenge.clone() };
+        // Also when the answer is lost.
+        self.authenticated = true;
         let response = self.call_touched(&command::prove_management_key(kind, &step), touch)?;
         let answer = response.into_data().map_err(|status| denied(status, touch))?;
-        self.authenticated = true;
         let AuthAnswer::Response(proof) = AuthAnswer::parse(&answer).map_err(malformed)? else {
             return Err(malformed(CodecError::Missing { tag: 0x82 }));
         };
