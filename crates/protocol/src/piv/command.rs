@@ -36,7 +36,7 @@ pub fn log_out() -> Command {
     Command::new(0, ins::VERIFY, 0xFF, reference::PIN, [])
 }
 
-/// Changes the PIN or PUK; `reference` is one of [`reference`].
+/// Changes the PIN or PUK; `reference` is one of [`mod@super::reference`].
 #[must_use]
 pub fn change_reference(reference: u8, change: &ChangeReference) -> Command {
     Command::new(0, ins::CHANGE_REFERENCE, 0, reference, change.encode().as_slice())
@@ -60,7 +60,7 @@ pub fn reset() -> Command {
     Command::new(0, ins::RESET, 0, 0, [])
 }
 
-/// Reads what is known of a slot or of one of [`reference`].
+/// Reads what is known of a slot or of one of [`mod@super::reference`].
 #[must_use]
 pub fn metadata(reference: u8) -> Command {
     ask(ins::METADATA, 0, reference)
