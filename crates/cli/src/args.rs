@@ -1,7 +1,10 @@
 //! The command line: global options and the list of commands. The options of a command stand in
 //! its own file.
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -152,6 +155,18 @@ pub(crate) struct Global {
         help_heading = "Server"
     )]
     pub(crate) config_file: Option<PathBuf>,
+}
+
+/// The arguments, as if the program had been called by its own name: through a link called
+/// `ykchalresp` it is `tapkey challenge` with that program's padding.
+pub(crate) fn as_called(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let name = arguments.first().map(Path::new).and_then(Path::file_stem);
+    if name.is_some_and(|name| name == "ykchalresp") {
+        let words = ["tapkey", "challenge", "--padding", "zeros"].map(OsString::from);
+        arguments.splice(..1, words);
+    }
+    arguments
 }
 
 /// When to use colours.

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = args::Args::parse_from(args::as_called(std::env::args_os()));
     let printer = output::Printer::new(&args.global);
     let context = commands::Context { global: args.global, printer, tape: None };
     let outcome = commands::run(args.command, &context);
