@@ -15,6 +15,8 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use tapkey_tests::lab::{Checks, Lab};
 
+#[path = "lab/challenge.rs"]
+mod challenge;
 #[path = "lab/key.rs"]
 mod key;
 #[path = "lab/power.rs"]

@@ -202,6 +202,12 @@ fn a_pam_file_in_the_systems_folder_and_of_the_first_version() {
     pam(&["verify", "--folder", "pam", "--user", "alice"]).exits(0);
     assert!(home.path(&format!("pam/alice-{serial}")).exists());
     pam(&["create", "-2", "--folder", "pam"]).exits(2).says("--user");
+    // Who one is counts for that folder only.
+    for more in [&["--folder", "pam"][..], &["--file", "mine"], &[]] {
+        let mut command = home.command(&[&[KEY, "challenge", "pam-file", "create", "-2"], more].concat());
+        Outcome::of(command.env("USER", "carol").output().unwrap()).exits(0);
+    }
+    assert!(home.path(&format!("pam/carol-{serial}")).exists() && home.path("mine").exists());
     pam(&["create", "-2", "--folder", "pam", "--user", "../alice"]).exits(2);
 
     // The plain answer to the published challenge stands in it.

@@ -47,8 +47,8 @@ struct Place {
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 
-    /// With --folder: who is to be let in.
-    #[arg(long, value_name = "NAME", requires = "folder", env = "USER", hide_env = true)]
+    /// With --folder: who is to be let in; without it, you.
+    #[arg(long, value_name = "NAME", requires = "folder")]
     user: Option<String>,
 }
 
@@ -194,7 +194,8 @@ impl Place {
             return Ok(file.clone());
         }
         if let Some(folder) = &self.folder {
-            let user = self.user.as_deref().filter(|user| !user.is_empty() && !user.contains('/'));
+            let user = self.user.clone().or_else(|| std::env::var("USER").ok());
+            let user = user.as_deref().filter(|user| !user.is_empty() && !user.contains('/'));
             let user = user.ok_or_else(|| Failure::usage("nobody is named").hint("add --user NAME"))?;
             return Ok(folder.join(file_name(user, serial)));
         }
