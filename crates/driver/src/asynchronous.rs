@@ -61,7 +61,9 @@ use crate::control::{CancelToken, Control};
 use crate::device::{Device, Prefer};
 use crate::error::Error;
 use crate::session::management::{Applied, ManagementSession};
+use crate::session::oath::OathSession;
 use crate::session::otp::{OtpSession, OtpStatus};
+use crate::session::piv::PivSession;
 
 /// Runs blocking calls of this crate on a thread for such, and awaits them. `work` gets a control like
 /// `control` that ends as well when the future is dropped; everything in it must use that one.
@@ -239,7 +241,31 @@ impl AsyncManagementSession {
     }
 }
 
+/// The OATH application; its calls go through [`AsyncSession::call`].
+pub type AsyncOathSession = AsyncSession<OathSession>;
+
+/// The PIV application; its calls go through [`AsyncSession::call`].
+pub type AsyncPivSession = AsyncSession<PivSession>;
+
 impl Device {
+    /// [`open_oath`](Self::open_oath) for programs on tokio.
+    ///
+    /// # Errors
+    /// Those of that method.
+    pub async fn open_oath_async(&self, control: &Control) -> Result<AsyncOathSession, Error> {
+        let device = self.clone();
+        AsyncSession::open(control, move |control| device.open_oath(control)).await
+    }
+
+    /// [`open_piv`](Self::open_piv) for programs on tokio.
+    ///
+    /// # Errors
+    /// Those of that method.
+    pub async fn open_piv_async(&self, control: &Control) -> Result<AsyncPivSession, Error> {
+        let device = self.clone();
+        AsyncSession::open(control, move |control| device.open_piv(control)).await
+    }
+
     /// [`open_otp`](Self::open_otp) for programs on tokio.
     ///
     /// # Errors

@@ -80,12 +80,41 @@
 //! known not to do is refused before anything is sent. A write counts as done only when the key's
 //! programming sequence says so.
 //!
+//! | error | what a program does |
+//! |---|---|
+//! | [`Error::is_transient`] | tries again after a moment, a few times |
+//! | [`Error::is_removal`] | waits until the key is back ([`discover::watch`]), opens a new session, and reads before it repeats a write |
+//! | [`LinkError::PermissionDenied`](tapkey_protocol::link::LinkError::PermissionDenied) | names the udev rule; trying again is in vain |
+//! | [`LinkError::Unavailable`](tapkey_protocol::link::LinkError::Unavailable) | says that the smart-card service does not run; what goes over HID goes on |
+//! | [`Refusal::AccessCodeNeeded`], [`Refusal::AccessCodeWrong`] | asks for the access code; keys count no wrong ones |
+//! | [`Refusal::TouchTimedOut`] | asks for the touch again |
+//! | [`Refusal::SlotEmpty`], [`Refusal::NoChallengeResponse`] | offers the other slot, or to program this one |
+//! | [`Refusal::ApplicationMissing`] | says which application must be switched on, or asks for another key |
+//! | [`Refusal::Oath`], [`Refusal::Piv`] | asks for the password or PIN; the error says how many tries are left |
+//! | [`Error::Unsupported`] | says which firmware it needs; nothing was sent |
+//! | [`Error::NotOverThisLink`] | opens a session over the link that the text names |
+//! | [`Error::Cancelled`], [`Error::DeadlinePassed`] | ends: the caller wanted it, and what the key waited with was taken back |
+//! | [`Error::Malformed`] | reports it, with a recording ([`Recorded`]); a second try is harmless for reads |
+//!
+//! # Which session
+//!
+//! | application | session | from a [`Device`] | example |
+//! |---|---|---|---|
+//! | one-time passwords, static passwords | [`OtpSession`] | [`Device::open_otp`] | above |
+//! | challenge-response | [`OtpSession`] | [`Device::open_otp`] with [`Prefer::ChallengeResponse`] | [`OtpSession::challenge_hmac`], [`OtpSession::challenge_sign_in`] |
+//! | OATH accounts | [`OathSession`] | [`Device::open_oath`] | [`OathSession`] |
+//! | certificates and keys | [`PivSession`] | [`Device::open_piv`] | [`PivSession`] |
+//! | what is switched on | [`ManagementSession`] | [`Device::open_management`] | [`ManagementSession`] |
+//!
+//! The feature `async` has them all for programs on tokio.
+//!
 //! # Features
 //!
 //! | feature | adds | needs |
 //! |---|---|---|
 //! | `hid` (default) | [`backend::hidapi`](backend) | on Linux nothing but the kernel; elsewhere the system's HID library |
 //! | `pcsc` (default) | [`backend::pcsc`](backend) | on Linux libpcsclite, and pcscd running |
+//! | `async` | `asynchronous`: the same sessions, awaited; a dropped future takes its command back | tokio |
 //! | `yubikey` | `Device::open_yubikey`, for programs that are built on the `yubikey` crate | as `pcsc` |
 //!
 //! Without both there are still sessions over links of your own, and software keys.

@@ -124,6 +124,10 @@ async fn a_device_opens_sessions() {
     assert_eq!(info.serial, device.serial());
     let otp = device.open_otp_async(Prefer::ChallengeResponse, &control).await.unwrap();
     assert!(otp.status(&control).await.is_ok());
+    let oath = device.open_oath_async(&control).await.unwrap();
+    assert!(oath.call(&control, |oath, control| oath.list(control)).await.unwrap().is_empty());
+    let piv = device.open_piv_async(&control).await.unwrap();
+    assert_eq!(Some(piv.call(&control, |piv, _| Ok(piv.version())).await.unwrap()), device.version());
     assert_eq!(Some(otp.serial(&control).await.unwrap()), device.serial());
 }
 

@@ -20,6 +20,9 @@ const AES: [u8; 16] =
     [0x31, 0xC1, 0xF2, 0xE6, 0xBF, 0x71, 0x43, 0x50, 0xBE, 0x58, 0x05, 0x21, 0x6A, 0xFC, 0x5A, 0xFF];
 const AES_KDF: [u8; 16] =
     [0x7C, 0x02, 0xBB, 0x82, 0x79, 0xA7, 0x4A, 0xC0, 0x92, 0x7D, 0x11, 0x4A, 0x00, 0x64, 0x82, 0x38];
+/// The same derivation under the name that it has in files of version 3; KeePassXC writes it in new ones.
+const AES_KDF_3: [u8; 16] =
+    [0xC9, 0xD9, 0xF3, 0x9A, 0x62, 0x8A, 0x44, 0x60, 0xBF, 0x74, 0x0D, 0x08, 0xC1, 0x8A, 0x4F, 0xEA];
 const ROUNDS: u64 = 100;
 
 /// What stands in the header of a database, with the bytes of the header themselves.
@@ -86,7 +89,8 @@ pub(crate) fn header(file: &[u8]) -> Header {
             11 => {
                 header.seed = dictionary(data, "S").unwrap();
                 header.rounds = u64::from_le_bytes(dictionary(data, "R").unwrap().try_into().unwrap());
-                assert_eq!(dictionary(data, "$UUID").unwrap(), AES_KDF, "another key derivation");
+                let kind = dictionary(data, "$UUID").unwrap();
+                assert!(AES_KDF == *kind || AES_KDF_3 == *kind, "another derivation: {kind:02x?}");
             }
             _ => {}
         }

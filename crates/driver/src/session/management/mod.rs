@@ -19,6 +19,25 @@ use crate::transport::hid::Reports;
 ///
 /// Keys older than firmware 4.1 have no device information; what their generation is known to have
 /// stands in for it.
+///
+/// ```
+/// use tapkey_driver::{Applied, Control, ManagementSession};
+/// use tapkey_emulator::{VirtualKey, port::in_process::PluggedKey};
+/// use tapkey_protocol::management::{Capabilities, DeviceConfig};
+///
+/// let key = PluggedKey::new(VirtualKey::builder().build()?)?;
+/// let control = Control::new();
+/// let mut management = ManagementSession::over_hid(key.otp()?, &control)?;
+/// let info = management.device_info(&control)?;
+/// println!("firmware {}, serial {:?}", management.version(), info.serial);
+///
+/// // Everything but PIV, on USB.
+/// let enabled = info.usb_enabled.unwrap_or(info.usb_supported).without(Capabilities::PIV);
+/// let config = DeviceConfig { usb_enabled: Some(enabled), ..DeviceConfig::default() };
+/// assert_eq!(management.write_config(&config, &control)?, Applied::Confirmed);
+/// assert_eq!(management.device_info(&control)?.usb_enabled, Some(enabled));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ManagementSession {
     backend: Box<dyn ManagementBackend>,
     version: Version,
