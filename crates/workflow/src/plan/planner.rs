@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use tapkey_driver::{Control, Device, Error};
-use tapkey_protocol::version::Version;
 use thiserror::Error;
 
 use super::apply::{self, Applied, ApplyError, Event, KeyAccess};
@@ -199,7 +198,7 @@ impl Planner {
             .entry_for(device)
             .and_then(|index| self.job.entries.get(index))
             .ok_or(PlanError::NotMeant { serial })?;
-        let version = device.version().unwrap_or(Version::default());
+        let version = device.version().unwrap_or_default();
         let memory = vault.memory(serial);
         let desired =
             Resolver { entry, serial, version, folder: &self.folder, vault: &mut *vault, lenient: false }

@@ -200,7 +200,8 @@ impl VaultFile {
             Opener::Passphrase(passphrase) => {
                 let mut recipient = age::scrypt::Recipient::new(secret(passphrase));
                 recipient.set_work_factor(WORK_FACTOR);
-                age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
+                let recipient: &dyn age::Recipient = &recipient;
+                age::Encryptor::with_recipients(std::iter::once(recipient))
             }
             Opener::Identities(identities) => {
                 let mut recipients: Vec<age::x25519::Recipient> =
@@ -211,7 +212,7 @@ impl VaultFile {
                         recipients.push(recipient);
                     }
                 }
-                age::Encryptor::with_recipients(recipients.iter().map(|one| one as &dyn age::Recipient))
+                age::Encryptor::with_recipients(recipients.iter().map(|one| -> &dyn age::Recipient { one }))
             }
         }
         .map_err(|_| FileError::Encode)?;
