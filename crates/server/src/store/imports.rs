@@ -87,8 +87,8 @@ pub(crate) enum ImportOutcome {
     Active(CredentialId),
     /// The key waits for a password.
     Pending(CredentialId, EnrolmentId),
-    /// It was here before.
-    AlreadyImported(CredentialId),
+    /// It was here before, and may still wait for a password.
+    AlreadyImported(CredentialId, Option<EnrolmentId>),
     /// It was here before and is gone.
     Gone,
     /// The bundle says that it is nothing.

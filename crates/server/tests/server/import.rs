@@ -210,6 +210,7 @@ async fn importing_twice_is_once_and_what_was_deleted_stays_deleted() {
     import(&server, &request(text.clone())).await;
     let again = import(&server, &request(text.clone())).await;
     assert!(again.applied);
+    assert!(again.items.iter().all(|item| item.enrollment_id.is_some()), "what still waits is named");
     assert_eq!(again.counts, ImportCounts { known: 2, ..ImportCounts::default() });
     assert_eq!(counts(&server).await, (1, 0, 2));
 

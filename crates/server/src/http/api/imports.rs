@@ -91,7 +91,9 @@ fn item(title: Title, outcome: &ImportOutcome, applied: bool) -> ImportItem {
         ImportOutcome::Pending(key, enrolment) => {
             (ImportResult::Pending, applied.then_some(key), applied.then_some(enrolment), None)
         }
-        ImportOutcome::AlreadyImported(key) => (ImportResult::AlreadyImported, Some(key), None, None),
+        ImportOutcome::AlreadyImported(key, enrolment) => {
+            (ImportResult::AlreadyImported, Some(key), enrolment.as_ref(), None)
+        }
         ImportOutcome::Gone => (ImportResult::Gone, None, None, None),
         ImportOutcome::Skipped(Fate::Void) => (ImportResult::Void, None, None, None),
         ImportOutcome::Skipped(_) => (ImportResult::Replaced, None, None, None),

@@ -152,7 +152,7 @@ async fn take_in_one(
         }
         (Decision::AlreadyImported { floor }, Some(earlier)) => {
             raise(db, earlier.credential, floor).await?;
-            Ok(ImportOutcome::AlreadyImported(earlier.credential))
+            Ok(ImportOutcome::AlreadyImported(earlier.credential, earlier.pending.map(|pending| pending.id)))
         }
         (Decision::Gone, _) => Ok(ImportOutcome::Gone),
         _ => Err(StoreError::Corrupt("station_records")),

@@ -164,9 +164,9 @@ fn take_in_one(
             tell(db, scope, Action::KeyTrusted, record, key, credential)?;
             Ok(ImportOutcome::Active(credential))
         }
-        (Decision::AlreadyImported { floor }, Some((_, credential, _))) => {
+        (Decision::AlreadyImported { floor }, Some((_, credential, pending))) => {
             raise(db, credential, floor)?;
-            Ok(ImportOutcome::AlreadyImported(credential))
+            Ok(ImportOutcome::AlreadyImported(credential, pending.map(|pending| pending.id)))
         }
         (Decision::Gone, _) => Ok(ImportOutcome::Gone),
         _ => Err(StoreError::Corrupt("station_records")),
