@@ -423,18 +423,53 @@ fn our_program() -> Result<()> {
     wait_for("the drivers", || Ok(hidraw(0)?.is_some()))?;
     run("udevadm", &["settle"])?;
     let list = ours(&["list"])?;
-    ensure!(list.contains("5.7.4") && list.lines().count() == 1, "{list}");
+    ensure!(list.contains("5.7.4") && list.lines().count() == 2, "{list}");
     let output = parts::command("setpriv")
         .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", TAPKEY, "otp", "info"])
         .env("HOME", "/tmp")
         .output()?;
     ensure!(!output.status.success(), "whoever has no right uses the key: {}", told(&output));
+    diagnosed()?;
     ours(&["otp", "chalresp", "1", "--key", "env:KEY", "--yes"])?;
     let answer = ours(&["challenge", "-1", "hello"])?;
     ensure!(answer.trim() == "652a02ab43218e9956efffaeb4fe936f43e49f2c", "{answer}");
     let info = ours(&["otp", "info"])?;
     ensure!(info.contains("challenge-response"), "{info}");
     ours(&["otp", "delete", "1", "--force"])?;
+    Ok(())
+}
+
+/// `tapkey doctor` names the node that may not be opened, and tells a rule that is missing from one that
+/// lets in others.
+fn diagnosed() -> Result<()> {
+    let node = hidraw(0)?.context("no node")?.to_string_lossy().into_owned();
+    let nobody = || {
+        let output = parts::command("setpriv")
+            .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", TAPKEY, "doctor"])
+            .env("HOME", "/tmp")
+            .output()?;
+        let text = told(&output);
+        ensure!(output.status.code() == Some(1), "{text}");
+        ensure!(text.contains(&format!("you may not open {node}")), "{text}");
+        anyhow::Ok(text)
+    };
+    let text = nobody()?;
+    ensure!(text.contains("the udev rule /etc/udev/rules.d/70-tapkey.rules is there"), "{text}");
+    fs::rename("/etc/udev/rules.d/70-tapkey.rules", "/tmp/70-tapkey.rules")?;
+    let text = nobody();
+    fs::rename("/tmp/70-tapkey.rules", "/etc/udev/rules.d/70-tapkey.rules")?;
+    let text = text?;
+    ensure!(text.contains("no udev rule lets you") && text.contains("--udev-rules"), "{text}");
+    // The person at the seat has nothing to do about it.
+    let seen = person(TAPKEY).args(["--json", "doctor"]).output()?;
+    let report: serde_json::Value = serde_json::from_slice(&seen.stdout)?;
+    let status = |name: &str| {
+        let checks = report["checks"].as_array().into_iter().flatten();
+        checks.filter(|check| check["check"] == name).map(|check| check["status"].clone()).next()
+    };
+    for check in ["key on USB", "OTP interface", "keys answer"] {
+        ensure!(status(check) == Some("ok".into()), "{check}: {report}");
+    }
     Ok(())
 }
 

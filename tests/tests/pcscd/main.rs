@@ -10,6 +10,7 @@ mod oath_both;
 mod ours;
 mod piv_both_ways;
 mod tapkey_otp;
+mod sharing;
 mod vpcd;
 mod ykman6;
 mod ykman_config;

@@ -288,9 +288,13 @@ fn introduce(args: &Args, context: &Context, key: &keys::Opened, client: &api::C
 
 /// What has been published about the firmware and matters to a key for one-time passwords.
 fn warn_of_faults(info: &DeviceInfo, context: &Context) {
-    for advisory in advisories::of(info).filter(|one| one.at_enrolment) {
-        context.printer.warn(format!("{}: {}; {}", advisory.id, advisory.title, advisory.remedy));
-    }
+    faults_that_matter(info).for_each(|text| context.printer.warn(text));
+}
+
+fn faults_that_matter(info: &DeviceInfo) -> impl Iterator<Item = String> {
+    advisories::of(info)
+        .filter(|one| one.at_enrolment)
+        .map(|one| format!("{}: {}; {}", one.id, one.title, one.remedy))
 }
 
 fn attempt(
@@ -504,5 +508,25 @@ fn with_advice(from: Failure, text: String) -> Failure {
     match from.advice() {
         Some(advice) => failure.hint(advice),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapkey_protocol::{management::Capabilities, version::Version};
+
+    use super::*;
+
+    #[test]
+    fn a_faulty_firmware_is_warned_of_where_it_matters_to_passwords() {
+        let info = |minor, patch| DeviceInfo {
+            version: Some(Version::new(5, minor, patch)),
+            nfc_supported: Some(Capabilities::OTP),
+            ..DeviceInfo::default()
+        };
+        let told: Vec<String> = faults_that_matter(&info(2, 6)).collect();
+        assert!(matches!(&told[..], [one] if one.starts_with("YSA-2020-04")), "{told:?}");
+        // What concerns FIDO and PIV alone is no matter here.
+        assert_eq!(faults_that_matter(&info(4, 3)).count(), 0);
     }
 }

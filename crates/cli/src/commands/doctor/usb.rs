@@ -151,21 +151,26 @@ fn unusable(machine: &Machine, node: &str, error: &io::Error) -> Finding {
 /// The rule file that lets people open keys.
 fn rules(machine: &Machine) -> Option<String> {
     let folders = ["/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d"];
-    folders.iter().find_map(|folder| {
-        let names = machine.names(folder)?;
-        let files = names.into_iter().map(|name| format!("{folder}/{name}"));
-        let mut meant = files.filter(|file| {
-            machine.read(file).is_some_and(|text| {
-                text.lines().map(str::trim_start).any(|line| {
-                    !line.starts_with('#')
-                        && line.contains("hidraw")
-                        && line.contains(YUBICO)
-                        && lets_in(line)
-                })
-            })
-        });
-        meant.next()
-    })
+    let mut seen = Vec::new();
+    for folder in folders {
+        for name in machine.names(folder).unwrap_or_default() {
+            // A file hides those of the same name in later folders; one that leads nowhere switches them off.
+            if seen.contains(&name) {
+                continue;
+            }
+            let file = format!("{folder}/{name}");
+            if machine.read(&file).is_some_and(|text| text.lines().any(is_for_keys)) {
+                return Some(file);
+            }
+            seen.push(name);
+        }
+    }
+    None
+}
+
+fn is_for_keys(line: &str) -> bool {
+    let line = line.trim_start();
+    !line.starts_with('#') && line.contains("hidraw") && line.contains(YUBICO) && lets_in(line)
 }
 
 fn lets_in(rule: &str) -> bool {
@@ -265,6 +270,9 @@ pub(super) mod tests {
             "# SUBSYSTEM==\"hidraw\", ATTRS{idVendor}==\"1050\", MODE=\"0666\"",
         );
         assert!(findings(root.path(), denied)[1].detail.contains("no udev rule"));
+        write(root.path(), "usr/lib/udev/rules.d/60-x.rules", super::super::UDEV_RULES);
+        write(root.path(), "etc/udev/rules.d/60-x.rules", "");
+        assert!(findings(root.path(), denied)[1].detail.contains("no udev rule"), "it is switched off");
         write(root.path(), "usr/lib/udev/rules.d/70-tapkey.rules", super::super::UDEV_RULES);
         let [_, otp] = findings(root.path(), denied);
         assert!(otp.detail.contains("/usr/lib/udev/rules.d/70-tapkey.rules"), "{otp:?}");
