@@ -178,6 +178,47 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
     text
 }
 
+/// A text broken into lines so that it fits beside what stands left of it on a terminal: `indent` columns.
+/// Elsewhere, and on a terminal that is too narrow for it, it stays as it is. Words are never cut.
+pub(crate) fn beside(indent: usize, text: &str) -> String {
+    wrapped(text, indent, terminal_width().unwrap_or(usize::MAX))
+}
+
+fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let room = width.saturating_sub(indent);
+    if room < NARROWEST {
+        return text.to_owned();
+    }
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| visible(line));
+        match lines.last_mut() {
+            Some(last) if last.is_empty() || line + 1 + visible(word) <= room => {
+                if !last.is_empty() {
+                    last.push(' ');
+                }
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join(&format!("\n{}", " ".repeat(indent)))
+}
+
+/// The columns of the terminal that standard output is.
+fn terminal_width() -> Option<usize> {
+    #[cfg(unix)]
+    {
+        let size = io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(io::stdout()).ok())??;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns != 0)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// Text in fewer columns is harder to read than long lines.
+const NARROWEST: usize = 24;
+
 /// How many columns a text takes, without what only colours it.
 fn visible(text: &str) -> usize {
     anstream::adapter::strip_str(text).map(|piece| piece.chars().count()).sum()
@@ -257,6 +298,17 @@ mod tests {
             json_line("example/1", &Example { answer: 42 }).unwrap(),
             "{\"schema\":\"example/1\",\"answer\":42}\n"
         );
+    }
+
+    #[test]
+    fn long_texts_are_broken_between_words() {
+        let text = "one two three four five six seven";
+        assert_eq!(wrapped(text, 4, 28), "one two three four five\n    six seven");
+        assert_eq!(wrapped(text, 4, 20), text, "too narrow");
+        assert_eq!(wrapped(text, 4, usize::MAX), text);
+        let long = "/a/path/that/is/longer/than/a/line x";
+        assert_eq!(wrapped(long, 0, 24), "/a/path/that/is/longer/than/a/line\nx");
+        assert_eq!(wrapped("", 2, 80), "");
     }
 
     #[test]

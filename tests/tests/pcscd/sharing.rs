@@ -125,6 +125,8 @@ impl Gpg {
     fn new(pcscd: &Pcscd, settings: &str) -> Self {
         part("scdaemon").unwrap();
         let home = tempfile::tempdir().unwrap();
+        let log = home.path().join("log");
+        let settings = format!("{settings}debug-level expert\nlog-file {}\n", log.display());
         std::fs::write(home.path().join("scdaemon.conf"), settings).unwrap();
         Self { home, socket: pcscd.socket().to_owned() }
     }
@@ -140,7 +142,8 @@ impl Gpg {
         let commands = commands.iter().map(|one| format!("scd {one}"));
         let output = self.command("gpg-connect-agent").args(commands).arg("/bye").output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(!text.contains("ERR "), "{text}");
+        let log = || std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+        ensure!(!text.contains("ERR "), "{text}\n{}", log());
         Ok(text)
     }
 
@@ -219,13 +222,17 @@ fn gpg_that_keeps_the_card_is_waited_for_and_named_but_never_stopped() {
 
     // As soon as it lets go, the command that waits goes on.
     let waiting = bench.beside(&["info"]);
-    thread::sleep(Duration::from_millis(1500));
+    thread::sleep(Duration::from_millis(2500));
     gpg.kill_scdaemon();
     let output = waiting.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains(&who), "{output:?}");
-    // gpg starts its program again when it needs it.
-    gpg.works().unwrap();
+    // gpg starts its program again when it needs it, once its agent has noticed that the old one is gone.
+    let start = Instant::now();
+    while let Err(error) = gpg.works() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{error:?}");
+        thread::sleep(Duration::from_millis(100));
+    }
     assert_ne!(gpg.process(), process);
 }
 
@@ -289,7 +296,7 @@ fn a_script_that_keeps_the_card_is_named_and_waited_for() {
         assert!(text.contains("Waiting for the key"), "{how}: {text}");
 
         let waiting = bench.beside(&["--json", "info"]);
-        thread::sleep(Duration::from_millis(1500));
+        thread::sleep(Duration::from_millis(2500));
         keeper.say("let go", "free").unwrap();
         let output = waiting.wait_with_output().unwrap();
         assert!(output.status.success(), "{how}: {output:?}");

@@ -226,16 +226,17 @@ impl Fault {
     }
 
     fn text(&self) -> String {
+        let beside = |text: &str| output::beside(FAULT_INDENT, text);
         let cve = self.cve.map(|cve| format!(", {cve}")).unwrap_or_default();
         format!(
             "{} {}\n{}",
             output::bad(&format!("{}{cve}:", self.id)),
             self.title,
             output::fields(&[
-                ("  concerns", self.affected),
-                ("  means", self.meaning),
-                ("  what to do", self.remedy),
-                ("  published", self.url),
+                ("  concerns", beside(self.affected)),
+                ("  means", beside(self.meaning)),
+                ("  what to do", beside(self.remedy)),
+                ("  published", beside(self.url)),
             ])
         )
     }
@@ -322,6 +323,8 @@ impl Info {
     }
 }
 
+/// Where the values of a fault stand: behind the longest name and two blanks.
+const FAULT_INDENT: usize = "  what to do".len() + 2;
 /// The applications that people know, in the order in which they are always listed.
 pub(super) const SHOWN: [Capabilities; 7] = [
     Capabilities::OTP,

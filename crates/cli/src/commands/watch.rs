@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 use tapkey_driver::{
     Control, Device, Error,
-    discover::{Diagnostic, watch::Event},
+    discover::{Diagnostic, Selector, watch::Event},
 };
 
 use super::{Context, list::Entry};
@@ -86,8 +86,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 /// Prints an event. Whether it is a key that is there now and was not before.
 fn tell(event: &Event, context: &Context) -> Result<bool, Failure> {
-    let is_meant =
-        |device: &Device| context.global.serial.is_none_or(|serial| device.serial() == Some(serial));
+    // Readers that are not meant are not even looked at.
+    let selector = Selector { reader: None, ..keys::selector(context) };
+    let is_meant = |device: &Device| selector.matches(device);
     let (line, is_new) = match event {
         Event::Plugged { device, .. } | Event::Unplugged { device } | Event::Changed { device }
             if !is_meant(device) =>

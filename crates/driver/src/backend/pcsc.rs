@@ -7,6 +7,8 @@ mod worker;
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use ::pcsc::{Attribute, Card, Context, Error as PcscError, Protocols, ReaderState, Scope, ShareMode, State};
@@ -200,10 +202,19 @@ impl Connector for CardConnector {
     }
 
     fn open_card_link(&self) -> Result<Option<Box<dyn CardLink>>, LinkError> {
-        // A context of its own, because the service handles one request per context at a time.
-        let context = Context::establish(Scope::User).map_err(link_error)?;
-        let card = connect(&context, &self.reader)?;
-        Ok(Some(Box::new(WorkerLink::start(context, card, self.transport)?)))
+        let Self { reader, transport } = self.clone();
+        let link = in_time(CONNECT_PATIENCE, move || {
+            // A context of its own, because the service handles one request per context at a time.
+            let context = Context::establish(Scope::User).map_err(link_error)?;
+            let gpg_shares =
+                is_in_use(&context, &reader) && Holders::of_the_card_service().scdaemon().is_some();
+            let card = connect(&context, &reader)?;
+            WorkerLink::start(context, card, transport, gpg_shares)
+        });
+        match link {
+            Some(link) => Ok(Some(Box::new(link?))),
+            None => Err(LinkError::Busy { holder: holder() }),
+        }
     }
 
     fn ways(&self) -> Ways {
@@ -225,12 +236,15 @@ impl CardConnector {
         if self.transport != CardTransport::Usb {
             return None;
         }
-        let context = Context::establish(Scope::User).ok()?;
-        let card = connect(&context, &self.reader).ok()?;
-        let mut buffer = [0; 8];
-        let channel = card.get_attribute(Attribute::ChannelId, &mut buffer).ok().map(<[u8]>::to_vec);
-        let _ = card.disconnect(::pcsc::Disposition::LeaveCard);
-        parse_channel(&channel?)
+        let reader = self.reader.clone();
+        in_time(CONNECT_PATIENCE, move || {
+            let context = Context::establish(Scope::User).ok()?;
+            let card = connect(&context, &reader).ok()?;
+            let mut buffer = [0; 8];
+            let channel = card.get_attribute(Attribute::ChannelId, &mut buffer).ok().map(<[u8]>::to_vec);
+            let _ = card.disconnect(::pcsc::Disposition::LeaveCard);
+            parse_channel(&channel?)
+        })?
     }
 }
 
@@ -238,6 +252,27 @@ impl CardConnector {
 fn parse_channel(attribute: &[u8]) -> Option<(u32, u32)> {
     let channel = u32::from_ne_bytes(attribute.first_chunk().copied()?);
     (channel >> 16 == CHANNEL_USB).then_some(((channel >> 8) & 0xFF, channel & 0xFF))
+}
+
+/// Does what the service may keep waiting: it lets nobody even connect to a card, and for as long as it
+/// likes, while another program is in the middle of a transaction. What comes too late is let go of.
+fn in_time<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, answer) = mpsc::channel();
+    thread::Builder::new()
+        .name("tapkey-connect".to_owned())
+        .spawn(move || {
+            // Whoever waited has gone when this fails, and the link ends here.
+            let _ = sender.send(work());
+        })
+        .ok()?;
+    answer.recv_timeout(patience).ok()
+}
+
+/// Whether another program is connected to the card in a reader.
+fn is_in_use(context: &Context, reader: &CStr) -> bool {
+    let mut states = [ReaderState::new(reader, State::UNAWARE)];
+    context.get_status_change(Duration::ZERO, &mut states).is_ok()
+        && states[0].event_state().contains(State::INUSE)
 }
 
 fn connect(context: &Context, reader: &CStr) -> Result<Card, LinkError> {
@@ -269,6 +304,8 @@ fn holder() -> Option<String> {
     Holders::of_the_card_service().describe()
 }
 
+/// How long to wait for a connection before another try; connecting itself takes a moment.
+const CONNECT_PATIENCE: Duration = Duration::from_millis(600);
 /// Found in the answer to reset of every key that has a smart card.
 const MARK: &[u8] = b"yubike";
 const CHANNEL_USB: u32 = 0x0020;

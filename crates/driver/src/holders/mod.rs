@@ -4,7 +4,7 @@
 //! holding it can be found out on Linux, so that a person knows which program to close. Processes of other users
 //! are seen by root only; what stays hidden is counted. Elsewhere everything is empty.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", any(feature = "hid", feature = "pcsc")))]
 mod diag;
 mod proc;
 
@@ -49,9 +49,9 @@ impl Holders {
     /// Who is connected to a Unix socket, this process left out.
     #[must_use]
     pub fn of_socket(path: &Path, processes: &Processes) -> Self {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", any(feature = "hid", feature = "pcsc")))]
         let peers = diag::peers(path).unwrap_or_default();
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(all(target_os = "linux", any(feature = "hid", feature = "pcsc"))))]
         let peers = {
             let _ = path;
             Vec::new()

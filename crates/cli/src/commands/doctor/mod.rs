@@ -149,7 +149,8 @@ impl Report {
                 Status::Problem => output::bad("problem"),
                 Status::NotApplicable => "-      ".to_owned(),
             };
-            text.push_str(&format!("{word}  {:width$}  {}\n", finding.check, finding.detail));
+            let detail = output::beside(width + 11, &finding.detail);
+            text.push_str(&format!("{word}  {:width$}  {detail}\n", finding.check));
             for line in finding.fix.iter().flat_map(|fix| fix.lines()) {
                 text.push_str(&format!("{:indent$}do: {line}\n", "", indent = width + 11));
             }

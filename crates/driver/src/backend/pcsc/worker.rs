@@ -36,10 +36,16 @@ enum Request {
 
 impl WorkerLink {
     /// Hands a connected card to a new thread.
-    pub(super) fn start(context: Context, card: Card, transport: CardTransport) -> Result<Self, LinkError> {
+    /// With `gpg_shares`, the card is left with the application that gpg believes to be selected.
+    pub(super) fn start(
+        context: Context,
+        card: Card,
+        transport: CardTransport,
+        gpg_shares: bool,
+    ) -> Result<Self, LinkError> {
         let (requests, inbox) = mpsc::channel();
         let thread = thread::Builder::new().name("tapkey-card".to_owned()).spawn(move || {
-            serve(card, &inbox);
+            serve(card, &inbox, gpg_shares);
             drop(context);
         })?;
         Ok(Self { requests: Some(requests), thread: Some(thread), transport, stuck: false })
@@ -98,7 +104,7 @@ impl Drop for WorkerLink {
     }
 }
 
-fn serve(mut card: Card, inbox: &Receiver<Request>) {
+fn serve(mut card: Card, inbox: &Receiver<Request>, gpg_shares: bool) {
     while let Ok(request) = inbox.recv() {
         match request {
             Request::Release => {}
@@ -107,7 +113,7 @@ fn serve(mut card: Card, inbox: &Receiver<Request>) {
                     .send(transmit(command, |bytes, buffer| card.transmit(bytes, buffer).map(<[u8]>::len)));
             }
             Request::Hold(reply) => {
-                if !serve_held(&mut card, &reply, inbox) {
+                if !serve_held(&mut card, &reply, inbox, gpg_shares) {
                     break;
                 }
             }
@@ -118,7 +124,12 @@ fn serve(mut card: Card, inbox: &Receiver<Request>) {
 }
 
 /// Works in a transaction until it is released. False when nobody asks any more.
-fn serve_held(card: &mut Card, reply: &Sender<Result<(), LinkError>>, inbox: &Receiver<Request>) -> bool {
+fn serve_held(
+    card: &mut Card,
+    reply: &Sender<Result<(), LinkError>>,
+    inbox: &Receiver<Request>,
+    gpg_shares: bool,
+) -> bool {
     let transaction = match begin(card) {
         Ok(transaction) => transaction,
         Err(error) => return reply.send(Err(link_error(error))).is_ok(),
@@ -142,6 +153,10 @@ fn serve_held(card: &mut Card, reply: &Sender<Result<(), LinkError>>, inbox: &Re
             Err(_) => break false,
         }
     };
+    if gpg_shares {
+        // scdaemon selects its application once and then goes on as if it had the card for itself.
+        let _ = transaction.transmit(&SELECT_OPENPGP, &mut [0; 258]);
+    }
     end(transaction);
     open
 }
@@ -179,5 +194,7 @@ fn transmit(
     answer
 }
 
+/// SELECT by the name that the OpenPGP card specification gives its application.
+const SELECT_OPENPGP: [u8; 11] = [0x00, 0xA4, 0x04, 0x00, 0x06, 0xD2, 0x76, 0x00, 0x01, 0x24, 0x01];
 /// A command that waits for a touch answers within the longest touch wait of a key.
 const LONGEST_TRANSMISSION: Duration = Duration::from_secs(260);
