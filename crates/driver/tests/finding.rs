@@ -132,8 +132,7 @@ fn wait(until: Duration, control: impl Fn(Control) -> Control) -> Waited {
         tries: Arc::clone(&tries),
     };
     let device = Device::from_connector(Box::new(kept), &control);
-    let outcome = (device, tries.lock().unwrap().clone(), told.lock().unwrap().clone());
-    outcome
+    (device, tries.lock().unwrap().clone(), told.lock().unwrap().clone())
 }
 
 #[test]
