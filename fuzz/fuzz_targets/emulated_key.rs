@@ -8,6 +8,15 @@ use tapkey_protocol::{
     slot::Slot,
 };
 
+/// SELECT of PIV, OATH, or OTP.
+fn select(application: u8) -> &'static [u8] {
+    match application % 3 {
+        0 => &[0, 0xA4, 4, 0, 5, 0xA0, 0, 0, 3, 8],
+        1 => &[0, 0xA4, 4, 0, 7, 0xA0, 0, 0, 5, 0x27, 0x21, 1],
+        _ => &[0, 0xA4, 4, 0, 7, 0xA0, 0, 0, 5, 0x27, 0x20, 1],
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let mut key = VirtualKey::builder().random(SeededRandom::new(1)).build().unwrap();
     key.power(Power::Usb).unwrap();
@@ -25,7 +34,11 @@ fuzz_target!(|data: &[u8]| {
                 }
             }
             1 => {
-                let answer = key.apdu(bytes);
+                // A single byte stands for an application, which the fuzzer would not guess.
+                let answer = match bytes {
+                    [application] => key.apdu(select(*application)),
+                    _ => key.apdu(bytes),
+                };
                 assert!(Response::parse(&answer).is_ok());
             }
             2 => {

@@ -56,6 +56,23 @@ fn without_a_key_the_exit_code_is_3() {
 }
 
 #[test]
+fn the_piv_application_is_shown_without_secrets() {
+    let home = Home::new();
+    let shown = home.json(&["emulate", "show", "key.json"]);
+    assert_eq!(shown["schema"], "emulate-show/1");
+    assert!(shown.get("piv").is_none(), "nobody has used it: {shown}");
+    home.run(&[KEY, "apdu", "--app", "piv", "FD="]).exits(0);
+    let piv = &home.json(&["emulate", "show", "key.json"])["piv"];
+    assert_eq!(names(piv), ["keys", "management_key", "objects", "pin_tries", "puk_tries"]);
+    assert_eq!((&piv["pin_tries"], &piv["management_key"]), (&3.into(), &"AES192".into()));
+    let key = &piv["keys"][0];
+    assert_eq!(names(key), ["algorithm", "origin", "pin_policy", "slot", "touch_policy"]);
+    assert_eq!((&key["slot"], &key["algorithm"]), (&"f9".into(), &"ECCP256".into()));
+    let text = home.run(&["emulate", "show", "key.json"]).exits(0).stdout;
+    assert!(text.contains("f9: ECCP256, generated, PIN never, touch never"), "{text}");
+}
+
+#[test]
 fn a_yubico_otp_credential_types_what_decode_reads() {
     let home = Home::new();
     home.run(&[KEY, "otp", "yubiotp", "2"]).exits(2).says("--output");

@@ -56,8 +56,9 @@ pub use applet::piv::attestation::attestation_root;
 pub use clock::Milliseconds;
 pub use faults::{Fault, Faults, PlannedFault, PowerCut};
 pub use key::{
-    Builder, Counter, EMULATED_SERIALS, HostError, Led, Power, PowerError, Press, Recorder, Silence,
-    SlotSnapshot, Snapshot, TouchError, Transmitted, TurnError, Typed, UsbIdentity, VirtualKey,
+    Builder, Counter, EMULATED_SERIALS, HostError, Led, PivKeySnapshot, PivSnapshot, Power, PowerError,
+    Press, Recorder, Silence, SlotSnapshot, Snapshot, TouchError, Transmitted, TurnError, Typed, UsbIdentity,
+    VirtualKey,
 };
 pub use profile::{Profile, UnknownProfile};
 pub use random::{OsRandom, RandomSource, SeededRandom};

@@ -11,6 +11,7 @@ use tapkey_tests::{
     pcscd::{Pcscd, Run},
 };
 
+use super::piv::{Host, MANAGEMENT};
 use super::{key_5, typed};
 
 const AES: [u8; 16] = *b"0123456789abcdef";
@@ -79,4 +80,47 @@ fn accounts_and_configuration() {
     let info = does(&pcscd, &["info"]);
     let row = info.lines().find(|line| line.starts_with("OATH")).unwrap();
     assert!(row.contains("Enabled") && row.contains("Disabled"), "{info}");
+}
+
+/// `ykman piv …` on the key of a test of the PIV application.
+fn piv(host: &Host, arguments: &[&str]) -> Run {
+    let words = host.words(arguments);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    run(&host.pcscd, &[&["piv"], &words[..]].concat())
+}
+
+#[test]
+fn keys_and_certificates() {
+    let host = Host::new();
+    let does = |arguments: &[&str]| piv(&host, arguments).succeeds().unwrap();
+    // This alpha asks a terminal for the PIN where the management key is given alone.
+    let opened = ["-m", MANAGEMENT, "-P", "123456"];
+    host.write("data", "what is signed");
+    for (slot, algorithm) in [("9a", "eccp256"), ("9c", "rsa2048"), ("82", "ed25519"), ("83", "x25519")] {
+        does(&[&["keys", "generate"][..], &opened, &["-a", algorithm, slot, "@public.pem"]].concat());
+        let info = does(&["keys", "info", slot]).to_lowercase();
+        assert!(info.contains(algorithm) && info.contains("generated"), "{info}");
+        does(&["keys", "attest", slot, "@attested.pem"]);
+        does(&["certificates", "export", "f9", "@f9.pem"]);
+        host.check_attestation("@attested.pem", "@f9.pem");
+        if ["9a", "9c"].contains(&slot) {
+            does(&["keys", "sign", "-P", "123456", slot, "@data", "@signature"]);
+            host.check_signature("@public.pem", "@signature", "@data");
+            does(
+                &[&["certificates", "generate"][..], &opened, &["-s", "CN=six", slot, "@public.pem"]]
+                    .concat(),
+            );
+            does(&["certificates", "export", slot, "@certificate.pem"]);
+            let check = ["verify", "-check_ss_sig", "-CAfile", "@certificate.pem", "@certificate.pem"];
+            assert!(host.openssl(&check).contains("OK"));
+        }
+    }
+    // Both of Yubico's programs see the same.
+    assert!(host.ykman(&["keys", "info", "83"]).contains("X25519"));
+    does(&["access", "change-pin", "-P", "123456", "-n", "204863"]);
+    piv(&host, &["access", "change-pin", "-P", "123456", "-n", "111222"]).fails().unwrap();
+    assert!(host.ykman(&["info"]).contains("PIN tries remaining:      2/3"));
+    does(&["reset", "-f"]);
+    let info = does(&["info"]);
+    assert!(info.contains("3/3") && !info.contains("9A"), "{info}");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
-use tapkey_emulator::SlotSnapshot;
+use tapkey_emulator::{PivKeySnapshot, PivSnapshot, SlotSnapshot};
 use tapkey_protocol::slot::Slot;
 
 use super::Context;
@@ -217,10 +217,24 @@ fn show(state: &State, context: &Context) -> Result<(), Failure> {
         let [one, two] = &snapshot.slots;
         rows.push(("slot 1", describe(one.as_ref())));
         rows.push(("slot 2", describe(two.as_ref())));
+        rows.extend(snapshot.piv.iter().flat_map(describe_piv));
         rows.push(("state", snapshot.state.clone()));
         rows.push(("running", if key.is_elsewhere() { "in an emulator process" } else { "no" }.to_owned()));
         output::fields(&rows)
     })
+}
+
+fn describe_piv(piv: &PivSnapshot) -> Vec<(&'static str, String)> {
+    let PivSnapshot { pin_tries, puk_tries, management_key, keys, objects, .. } = piv;
+    let counts = format!(
+        "PIN {pin_tries} tries, PUK {puk_tries}, management key {management_key}, objects {}",
+        objects.len()
+    );
+    let keys = keys.iter().map(|key| {
+        let PivKeySnapshot { slot, algorithm, origin, pin_policy, touch_policy, .. } = key;
+        ("PIV key", format!("{slot}: {algorithm}, {origin}, PIN {pin_policy}, touch {touch_policy}"))
+    });
+    std::iter::once(("PIV", counts)).chain(keys).collect()
 }
 
 fn describe(slot: Option<&SlotSnapshot>) -> String {

@@ -26,7 +26,7 @@ pub use host::{HostError, Transmitted};
 pub use press::{Press, Silence, Typed};
 pub(crate) use recorder::Log;
 pub use recorder::Recorder;
-pub use snapshot::{SlotSnapshot, Snapshot, UsbIdentity};
+pub use snapshot::{PivKeySnapshot, PivSnapshot, SlotSnapshot, Snapshot, UsbIdentity};
 pub use touch::{Led, TouchError};
 
 use crate::applet::otp::{self, Outcome, Request, Via};

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use tapkey_protocol::management::{Interfaces, ProductFamily, ProductId, VENDOR_ID};
 use tapkey_protocol::otp::PublicId;
+use tapkey_protocol::piv;
 use tapkey_protocol::slot::{ExtendedFlags, Slot, SlotKind};
 
 use super::touch::Led;
 use super::{Power, VirtualKey};
-use crate::state::SlotState;
+use crate::state::{PivKey, PivState, SlotState};
 
 /// The key at one moment. It holds no secrets.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -36,6 +37,9 @@ pub struct Snapshot {
     /// What it says as an NFC tag.
     #[serde(default)]
     pub ndef: TagSnapshot,
+    /// What the PIV application holds; `None` until it is selected for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piv: Option<PivSnapshot>,
     /// Counts accepted writes since power-up; 0 when no slot is programmed.
     pub programming_sequence: u8,
     /// Where its state is kept.
@@ -101,6 +105,38 @@ pub struct TagSnapshot {
     pub text: Option<String>,
 }
 
+/// The PIV application, without its secrets.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PivSnapshot {
+    /// How often the PIN may still be wrong.
+    pub pin_tries: u8,
+    /// How often the PUK may still be wrong.
+    pub puk_tries: u8,
+    /// The cipher of the management key, such as `AES192`.
+    pub management_key: String,
+    /// The slots that hold a key, by their numbers; that of attestation is one of them.
+    pub keys: Vec<PivKeySnapshot>,
+    /// The names of its objects, in hexadecimal.
+    pub objects: Vec<String>,
+}
+
+/// A key of the PIV application, as far as it is no secret.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PivKeySnapshot {
+    /// The slot, such as `9a`.
+    pub slot: String,
+    /// What it is made of, such as `ECCP256`.
+    pub algorithm: String,
+    /// `generated` or `imported`.
+    pub origin: String,
+    /// `never`, `once` or `always`.
+    pub pin_policy: String,
+    /// `never`, `always` or `cached`.
+    pub touch_policy: String,
+}
+
 impl VirtualKey {
     /// What the key is and does at this moment.
     #[must_use]
@@ -129,6 +165,7 @@ impl VirtualKey {
                 slot: self.device.state().tag.slot.number(),
                 text: self.device.state().tag.ndef.to_text(),
             },
+            piv: self.device.state().piv.as_ref().map(PivSnapshot::of),
             programming_sequence: self.device.session_ref().sequence,
             state: self.device.location(),
         }
@@ -176,6 +213,25 @@ impl VirtualKey {
             config_flags: state.record.config.0,
             extended_flags: state.record.extended.0,
         })
+    }
+}
+
+impl PivSnapshot {
+    fn of(piv: &PivState) -> Self {
+        let key = |(slot, key): (&piv::Slot, &PivKey)| PivKeySnapshot {
+            slot: slot.to_string(),
+            algorithm: key.algorithm.to_string(),
+            origin: key.origin.name().to_owned(),
+            pin_policy: key.pin_policy.to_string(),
+            touch_policy: key.touch_policy.to_string(),
+        };
+        Self {
+            pin_tries: piv.pin.left,
+            puk_tries: piv.puk.left,
+            management_key: piv.management.key.kind().to_string(),
+            keys: piv.keys.iter().map(key).collect(),
+            objects: piv.objects.keys().map(ToString::to_string).collect(),
+        }
     }
 }
 

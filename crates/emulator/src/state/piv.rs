@@ -21,8 +21,9 @@ pub(crate) struct PivState {
     pub(crate) management: Management,
     /// In the order of their numbers; the attestation key is one of them.
     pub(crate) keys: BTreeMap<Slot, PivKey>,
-    /// Values without their outer tag; the attestation certificate is one of them.
-    pub(crate) objects: BTreeMap<ObjectId, Vec<u8>>,
+    /// Values without their outer tag; the attestation certificate is one of them. Some are read
+    /// with the PIN only, and hosts keep a management key there.
+    pub(crate) objects: BTreeMap<ObjectId, SecretBytes>,
 }
 
 /// A PIN or PUK and how often it may still be wrong.
@@ -66,7 +67,7 @@ impl PivState {
 
     /// Bytes that its objects occupy.
     pub(crate) fn occupied(&self) -> usize {
-        self.objects.values().map(Vec::len).sum()
+        self.objects.values().map(SecretBytes::len).sum()
     }
 }
 
@@ -137,7 +138,6 @@ struct KeyDocument {
 struct ObjectDocument {
     #[serde(serialize_with = "write_object", deserialize_with = "read_object")]
     id: ObjectId,
-    /// An object may hold what a PIN guards, the management key among it.
     #[serde(serialize_with = "hex::write_bytes", deserialize_with = "hex::read_bytes")]
     value: SecretBytes,
 }
@@ -172,7 +172,7 @@ impl PivDocument {
             objects: piv
                 .objects
                 .iter()
-                .map(|(id, value)| ObjectDocument { id: *id, value: SecretBytes::new(value.clone()) })
+                .map(|(id, value)| ObjectDocument { id: *id, value: value.clone() })
                 .collect(),
         }
     }
@@ -210,7 +210,7 @@ impl TryFrom<PivDocument> for PivState {
                 return Err("a slot holds two keys");
             }
         }
-        let objects = document.objects.into_iter().map(|object| (object.id, object.value.expose().to_vec()));
+        let objects = document.objects.into_iter().map(|object| (object.id, object.value));
         Ok(Self {
             pin: Tries::try_from(document.pin)?,
             puk: Tries::try_from(document.puk)?,

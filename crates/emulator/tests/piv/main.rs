@@ -13,6 +13,7 @@ mod management;
 mod model;
 mod objects;
 mod power;
+mod secrets;
 mod transport;
 
 use common::Bench;

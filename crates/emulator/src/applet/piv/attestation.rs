@@ -41,8 +41,8 @@ pub(super) fn attest(device: &mut Device, slot: Slot) -> Result<Vec<u8>, StatusW
 }
 
 /// Subject and validity of the attestation certificate, which is one that a host put there maybe.
-fn issuer(object: Option<&Vec<u8>>) -> Result<(Vec<u8>, Vec<u8>), StatusWord> {
-    let object = object.ok_or(StatusWord::NOT_FOUND)?;
+fn issuer(object: Option<&SecretBytes>) -> Result<(Vec<u8>, Vec<u8>), StatusWord> {
+    let object = object.ok_or(StatusWord::NOT_FOUND)?.expose();
     let certificate = tlv::find(object, TAG_CERTIFICATE).ok().flatten().ok_or(StatusWord::WRONG_DATA)?;
     let certificate = CertificateInner::<Raw>::from_der(certificate).map_err(|_| StatusWord::WRONG_DATA)?;
     let body = certificate.tbs_certificate();

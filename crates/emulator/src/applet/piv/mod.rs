@@ -135,7 +135,7 @@ fn prepare(device: &mut Device) -> Result<(), StatusWord> {
     let (key, certificate) = attestation::make_authority(&mut noise).ok_or(StatusWord::UNKNOWN)?;
     let mut state = PivState::factory(device.profile().version());
     state.keys.insert(Slot::ATTESTATION, key);
-    state.objects.insert(ObjectId::ATTESTATION_CERTIFICATE, certificate);
+    state.objects.insert(ObjectId::ATTESTATION_CERTIFICATE, certificate.into());
     device.change(|all| all.piv = Some(state))?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use tapkey_protocol::apdu::StatusWord;
 use tapkey_protocol::piv::{DISCOVERY, GetData, MAX_OBJECT, ObjectId, PutData, write_object};
+use tapkey_protocol::secret::SecretBytes;
 
 use super::{PivApplet, change, malformed, piv};
 use crate::key::Device;
@@ -17,7 +18,7 @@ pub(super) fn get(applet: &PivApplet, device: &Device, body: &[u8]) -> Result<Ve
         return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
     }
     let value = piv(device)?.objects.get(&id).ok_or(StatusWord::NOT_FOUND)?;
-    Ok(write_object(id, value))
+    Ok(write_object(id, value.expose()))
 }
 
 /// PUT DATA. An empty value deletes the object.
@@ -31,7 +32,7 @@ pub(super) fn put(applet: &PivApplet, device: &mut Device, body: &[u8]) -> Resul
         return Err(StatusWord::WRONG_LENGTH);
     }
     let state = piv(device)?;
-    let before = state.objects.get(&id).map_or(0, Vec::len);
+    let before = state.objects.get(&id).map_or(0, SecretBytes::len);
     if state.occupied() - before + value.len() > CAPACITY {
         return Err(StatusWord::NO_SPACE);
     }
@@ -39,7 +40,7 @@ pub(super) fn put(applet: &PivApplet, device: &mut Device, body: &[u8]) -> Resul
         if value.is_empty() {
             state.objects.remove(&id);
         } else {
-            state.objects.insert(id, value.expose().to_vec());
+            state.objects.insert(id, value);
         }
     })
 }
