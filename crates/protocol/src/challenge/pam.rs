@@ -13,7 +13,7 @@
 //! copy of the file and a forged key; it is read here and never written.
 //!
 //! The challenge has at most 63 bytes and is padded with zeros
-//! ([`Padding::Zeros`](super::Padding::Zeros)), so zeros at its end do not count.
+//! ([`Padding::Zeros`]), so zeros at its end do not count.
 
 use std::fmt;
 use std::str::FromStr;

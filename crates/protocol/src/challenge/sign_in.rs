@@ -10,7 +10,7 @@
 //! part(x) = length of x in four bytes, big-endian, and x
 //! ```
 //!
-//! The 32 bytes go to the slot as they are, padded as by [`pad`](super::pad). The server, which knows the
+//! The 32 bytes go to the slot as they are, padded as by [`pad`]. The server, which knows the
 //! slot's key, computes the same and compares.
 //!
 //! The lengths keep the parts apart, so no two sign-ins share a challenge; the name in front keeps it
