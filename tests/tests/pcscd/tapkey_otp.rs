@@ -120,7 +120,7 @@ fn both_write_the_same_flags() {
         ),
         (
             &["hotp", "2", "--key", "@hmac", "--identifier", "serial", "-f"],
-            &["hotp", "2", HMAC_BASE32, "-i", "-", "-f"],
+            &["hotp", "2", HMAC_BASE32, "-i", "ubhe26531841", "-f"],
         ),
         (&["static", "2", "--password", "@uid", "-f"], &["static", "2", UID, "-k", "US", "-f"]),
     ];
