@@ -155,10 +155,7 @@ fn what_the_vault_does_not_know_is_not_overwritten() {
 
         let bench = Bench::new(Profile::YUBIKEY_5_7_4);
         others(&bench, Slot::One, &foreign_password());
-        bench.converge(&format!(
-            "{}\noverwrite = true",
-            job.replace("[[key]]", "[[key]]").replace("slot.1", "slot.1")
-        ));
+        bench.converge(&format!("{job}\noverwrite = true"));
     }
 }
 

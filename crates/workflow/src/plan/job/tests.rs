@@ -131,7 +131,16 @@ fn other_versions_are_refused() {
 proptest! {
     #[test]
     fn reading_never_panics(text in "\\PC{0,300}", body in "[a-z0-9.=\"\\[\\]{} ,\n-]{0,200}") {
-        let _ = Job::parse(&text);
-        let _ = job(&body);
+        for text in [text, format!("version = 1\nvault = \"v\"\n[[key]]\nany = true\n{body}")] {
+            if let Err(error) = Job::parse(&text) {
+                prop_assert!(error.line <= text.lines().count() + 1, "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_of_firmware_round_trip(text in "(>=|<=|<|>|=|) ?[0-9]{1,2}\\.[0-9]\\.[0-9](, ?<=?[0-9]\\.[0-9]\\.[0-9]){0,2}") {
+        let range: FirmwareRange = text.parse().unwrap();
+        prop_assert_eq!(range.to_string().parse::<FirmwareRange>(), Ok(range));
     }
 }
