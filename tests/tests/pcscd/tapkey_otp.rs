@@ -295,6 +295,12 @@ fn layouts_are_those_of_ykman() {
         "DE '^'",
         "DE '`'",
         "DE '´'",
+        // In Italy two of these need AltGr, and one is a dead key.
+        "IT '#'",
+        "IT '@'",
+        "IT '`'",
+        // Where the U.S. layout has it, which Norman gives to P.
+        "NORMAN ':'",
         // Keys of the keypad.
         "IT '*'",
         "IT '.'",
@@ -312,17 +318,14 @@ fn layouts_are_those_of_ykman() {
 
     // And on a key: the same keys are pressed.
     for (layout, password) in
-        [("DE", "Zwölf größere Äxte §3!"), ("FR", "L'été à 25° (ça)"), ("BEPO", "Où «ça»?")]
+        [("DE", "Zwölf größere Äxte §3!"), ("FR", "L'été à 25° (ça)"), ("BEPO", "Ça «va» été?")]
     {
         let file = bench.folder.path().join("password");
         fs::write(&file, password).unwrap();
         bench.ours(&["otp", "static", "1", "-k", layout, "--password", "@password", "-f"]);
         let ours = bench.strokes(Slot::One);
-        let theirs = bench.pcscd.ykman(0, &["otp", "static", "1", password, "-k", layout, "-f"]).unwrap();
-        match theirs.succeeds() {
-            Ok(_) => assert_eq!(canonical(&ours), canonical(&bench.strokes(Slot::One)), "{layout}"),
-            Err(error) => assert!(password.contains('ù'), "{error}"),
-        }
+        bench.ykman(&["otp", "static", "1", password, "-k", layout, "-f"]);
+        assert_eq!(canonical(&ours), canonical(&bench.strokes(Slot::One)), "{layout}");
     }
 }
 
