@@ -518,3 +518,49 @@ fn what_firmware_does_not_have_is_named() {
     home.run(&[&YUBIOTP[..], &["--tab-first=perhaps"]].concat()).exits(2).says("yes or no");
     home.run(&[&YUBIOTP[..], &["--pacing", "15"]].concat()).exits(2).says("0, 10, 20 or 30");
 }
+
+/// PSKC, plain and encrypted: what is written is programmed again, and nothing of it is readable.
+#[test]
+fn pskc_files_there_and_back() {
+    let home = home();
+    let serial = home.json(&[KEY, "info"])["serial"].to_string();
+    home.write(
+        "keys.csv",
+        &format!("{serial},vvcccccccccb,010203040506,{AES},,T,\n7,hotp,digits=8 counter=16,{HMAC},,T,\n"),
+    );
+    home.write("passphrase", "correct horse battery");
+    home.write("short", "short");
+    home.write("shared", AES);
+    let convert = ["otp", "convert", "--from", "keys.csv", "--to", "pskc"];
+    home.run(&[&convert[..], &["-O", "plain.xml"]].concat()).exits(0);
+    home.run(&[&convert[..], &["-O", "x.xml", "--to-passphrase", "file:short"]].concat()).exits(2);
+    for (file, lock, unlock) in [
+        ("phrase.xml", ["--to-passphrase", "file:passphrase"], ["--pskc-passphrase", "file:passphrase"]),
+        ("key.xml", ["--to-key", "file:shared"], ["--pskc-key", "file:shared"]),
+    ] {
+        home.run(&[&convert[..], &["-O", file], &lock].concat()).exits(0);
+        assert!(!home.read(file).contains("AAECAwQFBgcICQoLDA0ODw"), "the key is readable");
+        let back = ["otp", "convert", "--from", file, "--to", "yubico", "-O", &format!("{file}.csv")];
+        home.run(&[&back[..], &unlock].concat()).exits(0);
+        assert!(home.read(&format!("{file}.csv")).contains(&format!("vvcccccccccb,010203040506,{AES}")));
+        home.write("passphrase.wrong", "another horse battery");
+        let program = [KEY, "otp", "program", "--slot", "1", "--force", "--from", file];
+        home.run(&[&program[..], &unlock].concat()).exits(0);
+        assert_eq!(record(&home, 1)[22..38], (0..16).collect::<Vec<u8>>());
+        home.run(&[&program[..], &["--pskc-passphrase", "file:passphrase.wrong"]].concat()).exits(2);
+    }
+    home.run(&[
+        "otp",
+        "convert",
+        "--from",
+        "keys.csv",
+        "--to",
+        "ykman",
+        "-O",
+        "y",
+        "--to-key",
+        "file:shared",
+    ])
+    .exits(2)
+    .says("only PSKC");
+}

@@ -6,14 +6,15 @@ use clap::{Args as ClapArgs, ValueEnum};
 use tapkey_protocol::formats::csv::{Credential, Entry, Kind, Reading, Template};
 use zeroize::Zeroizing;
 
+use super::pskc::{self, Lock};
 use crate::exit::Failure;
 
 /// A list and how to read it.
 #[derive(ClapArgs, Debug)]
 #[command(next_help_heading = "The list")]
 pub(super) struct List {
-    /// The list: a file of `ykman -O` or --output, a log of the YubiKey Personalization Tool, or a
-    /// provisioning file of Yubico's key-storage module.
+    /// The list: a file of `ykman -O` or --output, a log of the YubiKey Personalization Tool, a
+    /// provisioning file of Yubico's key-storage module, or a PSKC file.
     #[arg(long, value_name = "FILE")]
     pub(super) from: PathBuf,
 
@@ -24,6 +25,9 @@ pub(super) struct List {
     /// What lines with a 20-byte key and nothing else are: hotp or chalresp.
     #[arg(long = "as", value_name = "KIND", value_enum, hide_possible_values = true)]
     kind: Option<As>,
+
+    #[command(flatten)]
+    pub(super) lock: Lock,
 }
 
 /// What a lone key is for.
@@ -42,6 +46,9 @@ impl List {
         let text = fs::read_to_string(&self.from)
             .map(Zeroizing::new)
             .map_err(|error| Failure::usage(format!("cannot read the list {path}: {error}")))?;
+        if pskc::is_pskc(&text) {
+            return pskc::read(&text, &self.lock);
+        }
         let kind = self.kind.map(|kind| match kind {
             As::Hotp => Kind::Hotp,
             As::Chalresp => Kind::ChallengeHmac,

@@ -4,6 +4,7 @@ mod convert;
 mod decode;
 mod generate;
 mod list;
+mod pskc;
 mod record;
 
 #[cfg(any(feature = "device", feature = "emulator"))]
