@@ -265,3 +265,16 @@ fn a_key_that_the_job_does_not_mean_is_left_alone() {
     let error = bench.apply(&job).unwrap_err();
     assert!(error.to_string().contains("nothing for this key"), "{error}");
 }
+
+#[test]
+fn a_challenge_slot_that_is_to_answer_in_another_way_is_programmed_anew() {
+    for profile in [Profile::YUBIKEY_5_4_3, Profile::YUBIKEY_5_7_4] {
+        for code in ["", ", access-code = \"generate\"", ", access-code = \"keep\""] {
+            let bench = Bench::new(profile);
+            for touch in [false, true, false] {
+                bench
+                    .converge(&entry(&format!("slot.1 = {{ kind = \"hmac-sha1\", touch = {touch}{code} }}")));
+            }
+        }
+    }
+}

@@ -181,6 +181,12 @@ impl Judge<'_, '_> {
     /// It answers with the wanted secret, but was not programmed from this vault.
     fn proven_without_memory(&mut self) {
         let now = self.program.value.name();
+        if self.answers_in_another_way() {
+            let will = describe(self.program);
+            self.item(Action::Change, now).then(will).note("the secret stays, the way to answer is another");
+            self.program();
+            return;
+        }
         if matches!(self.program.code, CodeDesire::Set(_)) {
             if self.facts.observed.version < UPDATE_SINCE {
                 self.other_content();
@@ -194,6 +200,15 @@ impl Judge<'_, '_> {
         }
         self.item(Action::Unverified, now)
             .note("it answers with the vault's secret; its settings were never applied from this vault");
+    }
+
+    /// Whether a touch is needed, and how challenges are padded, is part of what a slot is: an update
+    /// leaves both alone.
+    fn answers_in_another_way(&self) -> bool {
+        let seen = self.seen.status.slot(self.slot).touch_triggered;
+        let touch = matches!((seen, self.program.challenge_touch()), (Some(now), Some(then)) if now != then);
+        let applied = self.memory.applied.as_ref().filter(|applied| self.fits(applied));
+        touch || applied.is_some_and(|applied| applied.flags != wanted_flags(self.program))
     }
 
     fn other_content(&mut self) {
