@@ -23,7 +23,7 @@ pub trait KeyAccess {
     /// Finds the same key again after it was told to restart, and waits until it is back.
     ///
     /// # Errors
-    /// [`Error`] when it does not come back.
+    /// [`Error`](tapkey_driver::Error) when it does not come back.
     fn after_restart(&mut self, control: &Control) -> Result<Device, Error>;
 }
 
